@@ -28,7 +28,7 @@ options:
     elements: str
     required: true
   user:
-    description: The fields of the user with the application's name, as C(getent) gives them. None when there is no such user.
+    description: The fields of the user with that name, as C(getent) gives them. None when there is no such user.
     type: list
     elements: str
 """
