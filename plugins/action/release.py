@@ -1,0 +1,215 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's part of flaskworks.deploy.release: read local sources and templates, ask the host once, deploy what changed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import tempfile
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+from ansible.utils.display import Display
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
+
+display = Display()
+MODULE = "flaskworks.deploy.release"
+# Never shown: they travel in one option that no log prints.
+SEALED = ("secrets", "files")
+GIVEN = frozenset({"apps", "owner", "only", "build_env", "state", "keep_data"})
+
+
+class ActionModule(ActionBase):
+    """Runs the module once to inspect, and once more for each application that changes."""
+
+    TRANSFERS_FILES = True
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        given = dict(self._task.args)
+        if unknown := sorted(set(given) - GIVEN):
+            raise AnsibleActionFail(f"flaskworks.deploy.release has no option {', '.join(unknown)}")
+        apps = given.get("apps")
+        if not isinstance(apps, dict):
+            raise AnsibleActionFail("flaskworks.deploy.release: apps must be a dictionary of applications")
+        only = given.get("only")
+        if only and only not in apps:
+            raise AnsibleActionFail(f"there is no application '{only}'; there are: {', '.join(sorted(apps))}")
+        names = [only] if only else sorted(apps)
+        if wrong := [name for name in names if not APP_NAME.match(str(name))]:
+            raise AnsibleActionFail(f"no names of applications: {', '.join(map(str, wrong))}")
+        try:
+            if given.get("state") == "absent":
+                return self._remove(given, {name: apps[name] or {} for name in names}, variables)
+            plain, sealed = self._prepare({name: apps[name] for name in names}, variables)
+            return self._deploy(given, plain, sealed, variables)
+        except ReleaseError as error:
+            raise AnsibleActionFail(error.problem) from error
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _prepare(self, apps: dict[str, Any], variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Split the applications into what may be shown and what may not, with templates rendered and local sources digested."""
+        plain: dict[str, Any] = {}
+        sealed: dict[str, Any] = {}
+        for name, app in apps.items():
+            entry = {key: value for key, value in app.items() if key not in SEALED}
+            hidden: dict[str, Any] = {"secrets": {key: str(value) for key, value in (app.get("secrets") or {}).items()}}
+            hidden["files"] = {
+                path: self._render(file, path, variables) for path, file in sorted((app.get("files") or {}).items())
+            }
+            source = app["source"]
+            if source["type"] == "path":
+                entry["source_digest"] = source_digest(self._local_source(source))
+            elif "@" in str(source.get("url", "")):
+                # It may hold a password.
+                hidden["source"], entry["source"] = dict(source), {**source, "url": ""}
+            plain[name], sealed[name] = entry, hidden
+        return plain, sealed
+
+    def _local_source(self, source: dict[str, Any]) -> str:
+        """Return the absolute local directory; a relative one is looked up from where the playbook lies, then from where it runs."""
+        path = os.path.expanduser(str(source["path"]))
+        candidates = (
+            [path] if os.path.isabs(path) else [os.path.join(self._loader.get_basedir(), path), os.path.abspath(path)]
+        )
+        found = next((candidate for candidate in candidates if os.path.isdir(candidate)), candidates[-1])
+        return os.path.join(found, relative_path(source["subdir"], "source.subdir")) if source.get("subdir") else found
+
+    def _render(self, file: Any, path: str, variables: dict[str, Any]) -> str:
+        """Return the text of one file of a release: given as content, or from a template on the controller."""
+        if isinstance(file, str):
+            return file
+        if "content" in file:
+            return str(file["content"])
+        try:
+            template = self._find_needle("templates", file["template"])
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"the template of {path} can't be found: {error}") from error
+        with open(template, encoding="utf-8") as stream:
+            text = trust_as_template(stream.read())
+        searched = [os.path.dirname(template), *variables.get("ansible_search_path", [])]
+        templar = self._templar.copy_with_new_env(
+            searchpath=searched, available_variables={**variables, **file.get("vars", {})}
+        )
+        rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
+        return "" if rendered is None else str(rendered)
+
+    def _deploy(
+        self, given: dict[str, Any], plain: dict[str, Any], sealed: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        build_env = {name: str(value) for name, value in (given.get("build_env") or {}).items()}
+        common = {"owner": given.get("owner", "flask_apps"), "only": given.get("only"), "by": _who()}
+        everything = {"apps": plain, "sealed": json.dumps({"apps": sealed, "build_env": build_env})}
+        inspected = self._call({**common, **everything, "operation": "inspect"}, variables)
+        if inspected.get("failed"):
+            return inspected
+        result: dict[str, Any] = {"changed": False, "apps": [], "diff": []}
+        for finding in inspected["findings"]:
+            name = finding["app"]
+            if finding["action"] == "none":
+                result["apps"].append(_summary(finding, "none"))
+                continue
+            result["changed"] = True
+            result["diff"].append(_difference(finding))
+            if self._task.check_mode:
+                result["apps"].append(
+                    _summary(finding, {"deploy": "deployed", "reactivate": "reactivated", "start": "started"})
+                )
+                continue
+            display.display(f"{name}: {finding['action']} ({'; '.join(finding['reason'])})", color="yellow")
+            alone = {
+                "apps": {name: plain[name]},
+                "sealed": json.dumps({"apps": {name: sealed[name]}, "build_env": build_env}),
+            }
+            alone["archive"] = self._send_source(plain[name]["source"]) if _needs_source(plain[name], finding) else None
+            done = self._call({**common, **alone, "operation": "deploy", "version": finding["version"]}, variables)
+            if done.get("failed"):
+                return {
+                    **done,
+                    "apps": result["apps"],
+                    "changed": any(app["action"] != "none" for app in result["apps"]),
+                }
+            result["apps"] += done["apps"]
+            for summary in done["apps"]:
+                phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in summary.get("phases", {}).items())
+                display.display(
+                    f"{name}: {summary['action']} {summary['release']} in {summary['seconds']:.1f} s ({phases})"
+                )
+        return self._stop_unlisted(common, inspected["unlisted"], result, variables)
+
+    def _stop_unlisted(
+        self, common: dict[str, Any], unlisted: list[str], result: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        if not unlisted:
+            return result
+        result["changed"] = True
+        result["stopped"] = unlisted
+        display.display(
+            f"no longer listed, stopped: {', '.join(unlisted)} (files stay; list it again to start it, or remove it with state absent)",
+            color="yellow",
+        )
+        if not self._task.check_mode:
+            stopped = self._call({**common, "apps": {name: {} for name in unlisted}, "operation": "stop"}, variables)
+            if stopped.get("failed"):
+                return stopped
+        return result
+
+    def _remove(self, given: dict[str, Any], apps: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        places = {name: {key: app[key] for key in ("base", "log_dir") if key in app} for name, app in apps.items()}
+        options = {"apps": places, "state": "absent", "by": _who(), "owner": given.get("owner", "flask_apps")}
+        return self._call({**options, "keep_data": given.get("keep_data", True)}, variables)
+
+    def _send_source(self, source: dict[str, Any]) -> str:
+        """Pack a local source directory and carry it to the host; return where it lies there."""
+        self._make_tmp_path()
+        remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "source.tar.gz")
+        with tempfile.TemporaryDirectory() as folder:
+            archive = os.path.join(folder, "source.tar.gz")
+            pack_source(self._local_source(source), archive)
+            self._transfer_file(archive, remote)
+        return remote
+
+    def _call(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+        result.pop("invocation", None)
+        return result
+
+
+def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:
+    return app["source"]["type"] == "path" and finding["action"] == "deploy"
+
+
+def _summary(finding: dict[str, Any], action: str | dict[str, str]) -> dict[str, Any]:
+    done = action if isinstance(action, str) else action[finding["action"]]
+    return {"app": finding["app"], "action": done, "release": finding["release"], "reason": finding["reason"]}
+
+
+def _difference(finding: dict[str, Any]) -> dict[str, str]:
+    """Return the parts of the live and the wanted release as lines; only digests of them, and the version of the code."""
+    name = finding["app"]
+    texts = [
+        "".join(f"{part}: {value}\n" for part, value in sorted(facts.items()))
+        for facts in (finding["before"], finding["after"])
+    ]
+    texts[1] += "".join(f"reason: {reason}\n" for reason in finding["reason"])
+    return {
+        "before_header": f"{name}: release {finding['live'] or 'none'}",
+        "after_header": f"{name}: release {finding['release'] or 'new'}",
+        "before": texts[0],
+        "after": texts[1],
+    }
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

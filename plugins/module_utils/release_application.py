@@ -1,0 +1,118 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What belongs to the application itself: its directories, its shared data, and commands run as its user in its own sandbox."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
+    WEB_GROUP,
+    Layout,
+    relative_path,
+    shared_served,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
+    Completed,
+    application_properties,
+    command_unit,
+    expanded,
+    run_as,
+    run_transient,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import ensure_directory
+
+
+def ensure_base(layout: Layout, app: Mapping[str, Any], account: pwd.struct_passwd) -> None:
+    """Make the directories that hold all releases, and the application's log directory."""
+    for path in (layout.base, layout.releases, layout.venvs):
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, 0, 0)
+        os.chmod(path, 0o711)
+    os.makedirs(layout.shared, exist_ok=True)
+    os.chown(layout.shared, account.pw_uid, account.pw_gid)
+    os.chmod(layout.shared, 0o751)
+    if app.get("log_dir"):
+        os.makedirs(app["log_dir"], exist_ok=True)
+        os.chown(app["log_dir"], account.pw_uid, _group("adm"))
+        os.chmod(app["log_dir"], 0o2750)
+
+
+def ensure_shared(layout: Layout, app: Mapping[str, Any], account: pwd.struct_passwd) -> None:
+    """Make the shared directories; those that nginx serves belong to its group, and new files in them inherit it."""
+    served = shared_served(app)
+    for name in app.get("shared", []):
+        path = relative_path(name, "a shared directory")
+        group, mode = (_group(WEB_GROUP), 0o2750) if name in served else (account.pw_gid, 0o750)
+        ensure_directory(layout.shared, path, account.pw_uid, group, mode)
+
+
+def link_shared(layout: Layout, app: Mapping[str, Any], release_id: str) -> None:
+    """Link the shared directories into the release's source, and fill new ones with what the project tracks there."""
+    source, seed = layout.source(release_id), f"{layout.release(release_id)}/seed"
+    for name in app.get("shared", []):
+        path = relative_path(name, "a shared directory")
+        target = f"{layout.shared}/{path}"
+        os.makedirs(os.path.dirname(f"{source}/{path}"), mode=0o751, exist_ok=True)
+        os.symlink(target, f"{source}/{path}")
+        if os.path.isdir(f"{seed}/{path}") and not os.listdir(target):
+            # As the application: nothing that root does may follow a link in a directory that the application owns.
+            copy = ["cp", "-R", "--no-preserve=all", f"{seed}/{path}/.", target]
+            copied = run_as(app["user"], copy)
+            if copied.returncode != 0:
+                raise ReleaseError("shared", f"the tracked files of {name} can't be copied to {target}", copied.stderr)
+
+
+def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str) -> None:
+    """Check that the application can be imported, then run its once and before_switch commands. Raises ReleaseError."""
+    release = layout.release(release_id)
+    checked = run_application(
+        layout,
+        app,
+        release_id,
+        "check",
+        [f"{release}/venv/bin/gunicorn", "--check-config", "--config", f"{release}/gunicorn.conf.py"],
+    )
+    if checked.returncode != 0:
+        raise ReleaseError("check", "gunicorn can't load the application", checked.stdout + checked.stderr)
+    commands = app.get("commands", {})
+    for once in commands.get("once", []):
+        if not os.path.lexists(_created_path(layout, release_id, once["creates"])):
+            _run_command(layout, app, release_id, "once", once["run"])
+            if not os.path.lexists(_created_path(layout, release_id, once["creates"])):
+                raise ReleaseError(
+                    "once", f"the command '{once['run']}' ended well but did not create {once['creates']}"
+                )
+    for command in commands.get("before_switch", []):
+        _run_command(layout, app, release_id, "before_switch", command)
+
+
+def run_application(layout: Layout, app: Mapping[str, Any], release_id: str, step: str, argv: list[str]) -> Completed:
+    """Run a program as the application, with its environment, limits and sandbox."""
+    service = app["units"][f"{layout.app}@.service"]["Service"]
+    cwd = expanded(str(service.get("WorkingDirectory", layout.source(release_id))), release_id)
+    return run_transient(command_unit(layout.app, step), argv, application_properties(service, release_id), cwd)
+
+
+def _run_command(layout: Layout, app: Mapping[str, Any], release_id: str, step: str, command: str) -> None:
+    result = run_application(layout, app, release_id, step, ["/bin/sh", "-c", command])
+    if result.returncode != 0:
+        raise ReleaseError(step, f"the command '{command}' failed ({result.returncode})", result.stdout + result.stderr)
+
+
+def _created_path(layout: Layout, release_id: str, creates: str) -> str:
+    """A path below shared/ (with or without that word in front: the source has a link to it) or in the source."""
+    path = relative_path(creates, "creates")
+    return f"{layout.base}/{path}" if path.startswith("shared/") else f"{layout.source(release_id)}/{path}"
+
+
+def _group(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ReleaseError("accounts", f"the group {name} does not exist on this host (nginx brings it)") from None

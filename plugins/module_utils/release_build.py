@@ -1,0 +1,332 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Building one release: source, environment, commands, seal, checks. Nothing here touches what is live."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
+    ensure_base,
+    ensure_shared,
+    link_shared,
+    run_commands,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import tree_seal
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import check_out, fetch_commit
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp, write_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
+    BUILD_USER,
+    CACHE_DIRECTORY,
+    Layout,
+    public_target,
+    relative_path,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
+    SYSTEM_PATH,
+    BuildSandbox,
+    account_of,
+    run,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import open_to_web, seal_tree
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
+
+
+@dataclass
+class Order:
+    """All that one release is made from.
+
+    ``app`` is the entry of the plan, secrets and rendered files (name -> text) included; ``version`` the commit or the source's digest.
+    """
+
+    app: Mapping[str, Any]
+    layout: Layout
+    version: str
+    parts: Mapping[str, str]
+    digest: str
+    secrets_digest: str
+    config: str
+    units: Mapping[str, str]
+    build_env: Mapping[str, str]
+    archive: str = ""
+    by: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def group(self) -> int:
+        return account_of(self.app["user"]).pw_gid
+
+    def secret_values(self) -> list[str]:
+        return [*map(str, self.app.get("secrets", {}).values()), *map(str, self.app.get("files", {}).values())]
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Take the time of one phase."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - started, 3)
+
+
+def build_release(order: Order, release_id: str) -> None:
+    """Build, seal and check a release. Its record is written last: a release without one is unfinished. Raises ReleaseError."""
+    layout, app = order.layout, order.app
+    account, builder = account_of(app["user"]), account_of(BUILD_USER)
+    ensure_base(layout, app, account)
+    os.makedirs(CACHE_DIRECTORY, exist_ok=True)
+    os.chown(CACHE_DIRECTORY, builder.pw_uid, builder.pw_gid)
+    release, source = layout.release(release_id), layout.source(release_id)
+    _directory(release, 0o711)
+    _directory(source, 0o755)
+    os.chown(source, builder.pw_uid, builder.pw_gid)
+    with order.phase("source"):
+        _place_source(order, source)
+    sandbox = BuildSandbox(layout.app, app["user"], order.build_env)
+    with order.phase("python"):
+        venv, resolved = _environment(order, sandbox, source)
+        os.symlink(os.path.relpath(venv, release), f"{release}/venv")
+    with order.phase("build"):
+        tracked = [name for name in app.get("shared", []) if os.path.lexists(f"{source}/{name}")]
+        seeds = _keep_tracked(source, f"{release}/seed", tracked)
+        _build_commands(order, sandbox, source, venv)
+    with order.phase("seal"):
+        _seal_source(order, release_id, seeds)
+        _write_parts(order, release_id, resolved)
+        _link_public(order, release_id, venv)
+        ensure_shared(layout, app, account)
+        link_shared(layout, app, release_id)
+        seal = tree_seal(release, frozenset({"release.json"}))
+    with order.phase("check"):
+        run_commands(layout, app, release_id)
+    record = {
+        "id": release_id,
+        "created": timestamp(),
+        "by": order.by,
+        "source": {
+            "type": app["source"]["type"],
+            "version": app["source"].get("version", ""),
+            "resolved": order.version,
+        },
+        "digest": order.digest,
+        "secrets_digest": order.secrets_digest,
+        "parts": dict(order.parts),
+        "venv": os.path.basename(venv),
+        "seal": seal,
+        "venv_seal": tree_seal(venv),
+    }
+    write_file(layout.record(release_id), json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _directory(path: str, mode: int) -> None:
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, mode)
+
+
+def _place_source(order: Order, source: str) -> None:
+    given = order.app["source"]
+    if given["type"] == "git":
+        fetch_commit(order.layout.mirror, given, order.version, order.build_env)
+        subdirectory = relative_path(given["subdir"], "source.subdir") if given.get("subdir") else ""
+        check_out(order.layout.mirror, order.version, subdirectory, source, order.build_env)
+    elif given["type"] == "path":
+        if not order.archive:
+            raise ReleaseError("source", "the controller sent no archive of the source directory")
+        unpack_source(order.archive, source)
+        builder = account_of(BUILD_USER)
+        for folder, directories, files in os.walk(source):
+            for name in directories + files:
+                os.chown(os.path.join(folder, name), builder.pw_uid, builder.pw_gid, follow_symlinks=False)
+    else:
+        raise ReleaseError("definition", f"a source is git or path, not {given['type']!r}")
+
+
+def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str, str]:
+    """Return the path of a sealed virtual environment for this source and its exact requirements; builds it when needed."""
+    python, layout = order.app["python"], order.layout
+    variables = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", **order.build_env}
+    scratch = f"{CACHE_DIRECTORY}/scratch.{layout.app}"
+    _owned_by_builder(scratch)
+    try:
+        spec = venvs.detect(
+            venvs.VenvSpec(
+                interpreter=python.get("interpreter", "python3"),
+                installer=python.get("installer", "uv"),
+                project_dir=source,
+                requirements=tuple(python.get("requirements", ())),
+                constraints=tuple(python.get("constraints", ())),
+                packages=tuple(python.get("packages", ())),
+                env={
+                    **variables,
+                    "HOME": scratch,
+                    "UV_CACHE_DIR": f"{CACHE_DIRECTORY}/uv",
+                    "PIP_CACHE_DIR": f"{CACHE_DIRECTORY}/pip",
+                },
+                source_digest=order.version,
+            )
+        )
+        abi = venvs.interpreter_abi(spec.interpreter, plain_runner)
+        uv = venvs.ensure_uv(plain_runner, env=variables) if spec.installer == "uv" else None
+        inputs = venvs.inputs_digest(spec, abi)
+        found = venvs.find_sealed(layout.venvs, inputs)
+        if found is None:
+            resolved = venvs.resolve(spec, abi, sandbox.runner([source]), uv, scratch)
+            found = f"{layout.venvs}/{venvs.digest(abi, resolved)[:16]}"
+            if venvs.sealed(found) is None:
+                venvs.discard(found)
+                _owned_by_builder(found)
+                venvs.build(spec, resolved, found, sandbox.runner([source, found]), uv)
+                seal_tree(found, order.group, allowed_link=_is_interpreter)
+            venvs.seal(found, inputs=inputs, abi=abi, resolved=resolved)
+    except venvs.VenvError as error:
+        raise ReleaseError("python", "the Python environment can't be made", str(error)) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    lock = f"{found}/flaskworks-requirements.txt"
+    if not os.path.exists(lock):
+        return found, ""
+    with open(lock, encoding="utf-8") as stream:
+        return found, stream.read()
+
+
+def plain_runner(argv: Any, *, env: Mapping[str, str], cwd: str, stdin: str | None = None) -> Any:
+    """Run one command of the system itself as root; see ``venvs.Runner``."""
+    return run(argv, env=env, cwd=cwd, input=stdin or "")
+
+
+def _owned_by_builder(path: str) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.mkdir(path, 0o755)
+    builder = account_of(BUILD_USER)
+    os.chown(path, builder.pw_uid, builder.pw_gid)
+
+
+def _is_interpreter(name: str, target: str) -> bool:
+    """Links of a virtual environment to the Python it was made with."""
+    return (
+        os.path.dirname(name) == "bin"
+        and os.path.basename(target).startswith(("python", "pypy"))
+        and os.path.isabs(target)
+    )
+
+
+def _keep_tracked(source: str, seed: str, names: list[str]) -> list[str]:
+    """Copy what the project tracks in shared directories: it fills them once, when they are new."""
+    for name in names:
+        path = f"{source}/{relative_path(name, 'a shared directory')}"
+        if os.path.isdir(path) and not os.path.islink(path) and os.listdir(path):
+            shutil.copytree(path, f"{seed}/{name}", symlinks=True)
+    return [name for name in names if os.path.isdir(f"{seed}/{name}")]
+
+
+def _build_commands(order: Order, sandbox: BuildSandbox, source: str, venv: str) -> None:
+    variables = {"PATH": f"{venv}/bin:{SYSTEM_PATH}", "VIRTUAL_ENV": venv, **order.app.get("env", {})}
+    for command in order.app.get("commands", {}).get("build", []):
+        result = sandbox.run(["/bin/sh", "-c", command], variables, source, [source], [venv])
+        if result.returncode != 0:
+            raise ReleaseError(
+                "build", f"the build command '{command}' failed ({result.returncode})", result.stdout + result.stderr
+            )
+    # The application can never write bytecode into its own code. A file that does not compile is no fault: templates of code exist.
+    sandbox.run([f"{venv}/bin/python", "-m", "compileall", "-q", "."], variables, source, [source], [venv])
+
+
+def _seal_source(order: Order, release_id: str, seeds: list[str]) -> None:
+    """Make the source root's; then put what no build may see into it: links to shared directories and rendered files."""
+    source = order.layout.source(release_id)
+    public = [path for kind, path in map(public_target, order.app.get("public", {}).values()) if kind == "src"]
+    for name in order.app.get("shared", []):
+        _drop(f"{source}/{relative_path(name, 'a shared directory')}")
+    seal_tree(source, order.group, public)
+    if seeds:
+        seal_tree(f"{order.layout.release(release_id)}/seed", order.group)
+    for name, text in order.app.get("files", {}).items():
+        path = f"{source}/{relative_path(name, 'a file')}"
+        _make_parents(source, os.path.dirname(path), order.group)
+        _drop(path)
+        write_file(path, text, 0o640, order.group)
+
+
+def _make_parents(root: str, folder: str, group: int) -> None:
+    missing = []
+    while folder != root and not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    if os.path.realpath(folder) != folder:
+        raise ReleaseError("files", f"{folder} is a link: a file of the release can't lie below it")
+    for path in reversed(missing):
+        os.mkdir(path)
+        os.chown(path, 0, group)
+        os.chmod(path, 0o751)
+
+
+def _drop(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def _write_parts(order: Order, release_id: str, resolved: str) -> None:
+    """Write the configuration, the environment, the exact requirements and the units of the release."""
+    layout, app = order.layout, order.app
+    release = layout.release(release_id)
+    venv = f"{release}/venv"
+    standard = {"PATH": f"{venv}/bin:{SYSTEM_PATH}", "VIRTUAL_ENV": venv, "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        text = environment_text({**standard, **app.get("env", {}), **app.get("secrets", {})})
+    except ValueError as error:
+        raise ReleaseError("environment", str(error)) from error
+    write_file(layout.environment(release_id), text, 0o640, order.group)
+    write_file(f"{release}/gunicorn.conf.py", order.config, 0o640, order.group)
+    write_file(f"{release}/requirements.lock", resolved, 0o640, order.group)
+    _directory(layout.units(release_id), 0o755)
+    for name, unit in instance_texts(order.units, release_id).items():
+        write_file(f"{layout.units(release_id)}/{name}", unit, 0o644)
+    os.symlink(layout.socket_path(release_id), f"{release}/gunicorn.sock")
+
+
+def _link_public(order: Order, release_id: str, venv: str) -> None:
+    """Give every static map its place below public/, the only directory of a release that nginx is told about."""
+    layout = order.layout
+    release = layout.release(release_id)
+    _directory(f"{release}/public", 0o755)
+    for name, value in order.app.get("public", {}).items():
+        kind, path = public_target(value)
+        if kind == "src":
+            target, shown = f"{layout.source(release_id)}/{path}", f"../src/{path}"
+        elif kind == "shared":
+            target, shown = "", f"{layout.shared}/{path}"
+        else:
+            inside = _inside_packages(venv, path)
+            open_to_web(venv, [inside])
+            target, shown = f"{venv}/{inside}", f"../venv/{inside}"
+        if target and not os.path.exists(target):
+            raise ReleaseError("static", f"the static map {name} names {value}, which the release does not have")
+        if target and not os.stat(target).st_mode & stat.S_IROTH:
+            raise ReleaseError("static", f"the static map {name} names {value}, which leads out of what nginx may read")
+        link = f"{release}/public/{relative_path(name, 'the name of a static map')}"
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(shown, link)
+
+
+def _inside_packages(venv: str, path: str) -> str:
+    """Return where a path below site-packages lies in the environment, whatever its Python version."""
+    libraries = f"{venv}/lib"
+    for version in sorted(os.listdir(libraries)):
+        inside = f"lib/{version}/site-packages/{path}"
+        if os.path.exists(f"{venv}/{inside}"):
+            return inside
+    raise ReleaseError("static", f"no installed package has {path}")

@@ -1,0 +1,88 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Digests: what makes two releases the same, and how a sealed release shows that nobody touched it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+# Part of every digest: raised when the same inputs would be built in another way.
+FORMAT = 1
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one JSON text of ``value``."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def input_parts(
+    app: Mapping[str, Any], version: str, abi: str, config: str, units: Mapping[str, str]
+) -> dict[str, str]:
+    """Return part -> digest of all that a release is made from, secrets and file contents left out.
+
+    ``version`` is the resolved commit or the digest of the source tree and stands for itself; ``config`` is the text of gunicorn.conf.py,
+    ``units`` the text of each unit template. How a release is probed, kept or logged is no part of it.
+    """
+    parts: dict[str, Any] = {
+        "subdirectory": app["source"].get("subdir", ""),
+        "python": {"abi": abi, **app["python"]},
+        "server settings": config,
+        "units": dict(units),
+        "environment": dict(app.get("env", {})),
+        "names of secrets": sorted(app.get("secrets", {})),
+        "names of files": sorted(app.get("files", {})),
+        "static maps": dict(app.get("public", {})),
+        "shared directories": sorted(app.get("shared", [])),
+        "commands": app.get("commands", {}),
+        "user": [app["user"], app["base"]],
+    }
+    return {"code": version, **{name: hashlib.sha256(canonical(value)).hexdigest() for name, value in parts.items()}}
+
+
+def inputs_digest(parts: Mapping[str, str]) -> str:
+    """Return the digest (64 hex characters) of all parts together."""
+    return hashlib.sha256(canonical({"format": FORMAT, **parts})).hexdigest()
+
+
+def changed_parts(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Return in words what differs between two releases' parts."""
+    words = []
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            words.append(
+                f"code: {old.get(name, 'none')[:12]} -> {new[name][:12]}" if name == "code" else f"{name} changed"
+            )
+    return words
+
+
+def secrets_digest(key: bytes, secrets: Mapping[str, str], files: Mapping[str, str]) -> str:
+    """Return the keyed digest of secrets and rendered files: of no use to somebody who guesses at a value without the host's key."""
+    return hmac.new(key, canonical({"secrets": dict(secrets), "files": dict(files)}), hashlib.sha256).hexdigest()
+
+
+def tree_seal(root: str, skip: frozenset[str] = frozenset()) -> str:
+    """Return a digest over names, types, owners, modes, sizes and times below ``root`` (contents aren't read: cheap enough for each run).
+
+    ``skip`` names entries at the top that are left out. Symbolic links count by their target.
+    """
+    digest = hashlib.sha256()
+    for folder, directories, files in os.walk(root):
+        relative = os.path.relpath(folder, root)
+        if relative == ".":
+            directories[:] = [name for name in directories if name not in skip]
+            files = [name for name in files if name not in skip]
+        directories.sort()
+        for name in sorted(directories + files):
+            path = os.path.join(folder, name)
+            entry = os.lstat(path)
+            target = os.readlink(path) if stat.S_ISLNK(entry.st_mode) else ""
+            size, moment = (0, 0) if stat.S_ISDIR(entry.st_mode) else (entry.st_size, entry.st_mtime_ns)
+            facts = (os.path.join(relative, name), entry.st_mode, entry.st_uid, entry.st_gid, size, moment, target)
+            digest.update(repr(facts).encode(errors="surrogateescape"))
+    return digest.hexdigest()

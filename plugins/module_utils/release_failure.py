@@ -1,0 +1,64 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a release fails, and how its words are kept free of secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# Shorter values ("1", "yes") would black out half of any text, and hide nothing.
+SHORTEST_SECRET = 4
+HIDDEN = "********"
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
+
+
+class ReleaseError(Exception):
+    """A step that failed.
+
+    ``step`` names it, ``problem`` says in one sentence what is wrong, ``output`` holds the program's own words (may be empty).
+    """
+
+    def __init__(self, step: str, problem: str, output: str = "") -> None:
+        super().__init__(problem)
+        self.step = step
+        self.problem = problem
+        self.output = output.strip()
+
+
+def scrub(text: str, secrets: Iterable[str]) -> str:
+    """Return ``text`` without the secrets, as they are and as repr() and JSON write them, and without passwords in URLs."""
+    forms: set[str] = set()
+    for secret in secrets:
+        for form in (secret, secret.encode("unicode_escape").decode(), *secret.splitlines()):
+            if len(form.strip()) >= SHORTEST_SECRET:
+                forms.add(form)
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
+    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text)
+
+
+def last_lines(text: str, count: int) -> str:
+    """Return the last ``count`` lines that aren't empty."""
+    return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-count:])
+
+
+def failure_report(
+    app: str, step: str, problem: str, output: str, journal: str, serving: str | None, secrets: Iterable[str]
+) -> str:
+    """Return the text a person reads when a release failed: step, cause, the program's and the unit's words, what still serves."""
+    parts = [f"{app}: the release failed at the step '{step}': {problem}"]
+    if output:
+        parts.append("It said:\n" + _indented(last_lines(output, 30)))
+    if journal:
+        parts.append("Last lines of the new unit's journal:\n" + _indented(last_lines(journal, 20)))
+    parts.append(
+        f"Release {serving} is still serving; nothing was switched."
+        if serving
+        else "No release is live; nothing was switched."
+    )
+    return scrub("\n".join(parts), secrets)
+
+
+def _indented(text: str) -> str:
+    return "\n".join("  " + line for line in text.splitlines())

@@ -1,0 +1,132 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""git as the source of a release: which commit a version means, the mirror on the host, and the files of one commit.
+
+git runs as the build user; a password in the URL reaches it through the environment only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Mapping
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, STATE_DIRECTORY
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
+
+COMMIT = re.compile(r"^[0-9a-f]{40}$")
+GIT_CONFIG = f"{STATE_DIRECTORY}/gitconfig"
+# A repository on the host itself may belong to anybody: git's ownership check protects the caller, and the build user has nothing to lose.
+GIT_CONFIG_TEXT = (
+    "[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
+)
+_HELPER = '!f() { printf "username=%s\\npassword=%s\\n" "$FLASKWORKS_GIT_USER" "$FLASKWORKS_GIT_PASSWORD"; }; f'
+
+
+def commit_of(listing: str, version: str) -> str | None:
+    """Return the commit that ``version`` means in the output of ``git ls-remote``: a tag (peeled) before a branch, HEAD as itself."""
+    found = {}
+    for line in listing.splitlines():
+        commit, tab, name = line.partition("\t")
+        if tab:
+            found[name] = commit
+    wanted = [f"refs/tags/{version}^{{}}", f"refs/tags/{version}", f"refs/heads/{version}", f"{version}^{{}}", version]
+    return next((found[name] for name in wanted if name in found), None)
+
+
+def without_password(url: str) -> tuple[str, dict[str, str]]:
+    """Return the URL without its password, and the variables that hand user and password to git's credential helper."""
+    if "://" not in url:
+        return url, {}
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.password is None:
+        return url, {}
+    host = parts.netloc.rpartition("@")[2]
+    variables = {
+        "FLASKWORKS_GIT_USER": urllib.parse.unquote(parts.username or ""),
+        "FLASKWORKS_GIT_PASSWORD": urllib.parse.unquote(parts.password),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "credential.helper",
+        "GIT_CONFIG_VALUE_0": _HELPER,
+    }
+    return urllib.parse.urlunsplit(parts._replace(netloc=host)), variables
+
+
+def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> str:
+    """Return the full commit of a git source; a full commit needs no network. Raises ReleaseError when there is none."""
+    version = str(source.get("version") or "HEAD")
+    if COMMIT.match(version):
+        return version
+    url, secrets = without_password(source["url"])
+    patterns = (
+        [version]
+        if version == "HEAD"
+        else [f"refs/tags/{version}", f"refs/tags/{version}^{{}}", f"refs/heads/{version}"]
+    )
+    listed = _git(["ls-remote", "--", url, *patterns], {**build_env, **secrets}, timeout=120)
+    if listed.returncode != 0:
+        raise ReleaseError("source", f"git can't read {url}", last_lines(listed.stderr, 5))
+    commit = commit_of(listed.stdout, version)
+    if commit is None:
+        raise ReleaseError(
+            "source", f"{url} has no branch and no tag '{version}' (a commit must be given with all 40 characters)"
+        )
+    return commit
+
+
+def fetch_commit(mirror: str, source: Mapping[str, str], commit: str, build_env: Mapping[str, str]) -> None:
+    """Make sure that the bare mirror holds ``commit``; fetches only when it is missing. Raises ReleaseError."""
+    if not os.path.exists(f"{mirror}/HEAD"):
+        account = account_of(BUILD_USER)
+        os.makedirs(mirror, mode=0o750, exist_ok=True)
+        os.chown(mirror, account.pw_uid, account.pw_gid)
+        _checked(_git(["init", "--quiet", "--bare", mirror], build_env), "git can't create the mirror")
+    has = ["--git-dir", mirror, "cat-file", "-e", f"{commit}^{{commit}}"]
+    if _git(has, build_env).returncode == 0:
+        return
+    url, secrets = without_password(source["url"])
+    environment = {**build_env, **secrets}
+    fetch = ["--git-dir", mirror, "fetch", "--quiet", "--prune", "--force", "--no-write-fetch-head", "--", url]
+    fetched = _git([*fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"], environment)
+    if _git(has, build_env).returncode != 0:
+        _checked(fetched, f"git can't fetch {url}")
+        # A commit that no branch or tag reaches; most servers hand it out by its name.
+        _checked(
+            _git([*fetch, f"+{commit}:refs/flaskworks/{commit}"], environment), f"git can't fetch {commit} from {url}"
+        )
+
+
+def check_out(mirror: str, commit: str, subdirectory: str, destination: str, build_env: Mapping[str, str]) -> None:
+    """Write the files of ``commit`` (of its ``subdirectory``) to ``destination``, with fresh times; no .git among them.
+
+    Unlike ``git archive`` this obeys no export-ignore. Raises ReleaseError.
+    """
+    tree = f"{commit}:{subdirectory}" if subdirectory not in ("", ".") else f"{commit}^{{tree}}"
+    environment = {**build_env, "GIT_INDEX_FILE": f"{mirror}/flaskworks-index"}
+    base = ["--git-dir", mirror, "--work-tree", destination]
+    read = _git([*base, "read-tree", "--reset", tree], environment, cwd=destination)
+    if read.returncode != 0 and subdirectory:
+        raise ReleaseError(
+            "source", f"commit {commit[:12]} has no directory '{subdirectory}'", last_lines(read.stderr, 3)
+        )
+    _checked(read, f"git can't read commit {commit[:12]}")
+    written = _git([*base, "checkout-index", "--all", "--force", "--quiet"], environment, cwd=destination)
+    _checked(written, f"git can't write the files of commit {commit[:12]}")
+
+
+def _git(arguments: list[str], env: Mapping[str, str], **options: object) -> Completed:
+    environment = {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_GLOBAL": GIT_CONFIG,
+        "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+        **env,
+    }
+    return run_as(BUILD_USER, ["git", *arguments], env=environment, **options)
+
+
+def _checked(result: Completed, problem: str) -> None:
+    if result.returncode != 0:
+        raise ReleaseError("source", problem, last_lines(result.stderr or result.stdout, 8))

@@ -1,0 +1,151 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is remembered: the history of each application, its finished releases, the applications of an owner; and what may go."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import KEY_FILE, OWNERS_DIRECTORY, Layout
+
+OWNER_NAME = re.compile(r"^[A-Za-z0-9_.-]+$")
+
+
+def write_file(path: str, text: str, mode: int = 0o600, group: int = 0) -> None:
+    """Replace a file of root's as a whole and make sure that it is on the disk."""
+    temporary = f"{path}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fchown(stream.fileno(), 0, group)
+        os.fchmod(stream.fileno(), mode)
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Return a record, or {} when there is none or it was cut short by a crash."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def finished_releases(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Return the records of all releases that were built to the end and sealed, oldest first."""
+    records = {release_id: read_json(layout.record(release_id)) for release_id in layout.ids()}
+    return {release_id: record for release_id, record in records.items() if record.get("seal")}
+
+
+def append_history(layout: Layout, entry: Mapping[str, Any], group: int) -> None:
+    """Add one line to the application's history."""
+    descriptor = os.open(layout.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
+    with open(descriptor, "a", encoding="utf-8") as stream:
+        os.fchown(stream.fileno(), 0, group)
+        stream.write(json.dumps({"time": timestamp(), **entry}, sort_keys=True) + "\n")
+
+
+def read_history(layout: Layout) -> list[dict[str, Any]]:
+    """Return the history, oldest first; a line that a crash cut short is left out."""
+    try:
+        with open(layout.history, encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().splitlines()
+    except OSError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries
+
+
+def timestamp(moment: float | None = None) -> str:
+    """Return a time as ISO 8601 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def releases_to_remove(
+    ids: Collection[str], history: Sequence[Mapping[str, Any]], keep: int, in_use: Collection[str]
+) -> list[str]:
+    """Return the releases to delete: all but the ``keep`` that were live last. Those in use never go, whatever ``keep`` says.
+
+    When it was live counts, not when its directory was touched: a release that was activated again is young.
+    """
+    live_order = [
+        str(entry["release"]) for entry in history if entry.get("outcome") == "live" and entry.get("release") in ids
+    ]
+    by_use = sorted(ids, key=lambda name: (_last_index(live_order, name), name), reverse=True)
+    kept = {*in_use, *by_use[: max(keep, 1)]}
+    return sorted(name for name in ids if name not in kept)
+
+
+def _last_index(order: Sequence[str], name: str) -> int:
+    return len(order) - 1 - order[::-1].index(name) if name in order else -1
+
+
+def host_key() -> bytes | None:
+    """Return the host's key for digests of secrets, or None before the first release."""
+    try:
+        with open(KEY_FILE, "rb") as stream:
+            key = stream.read()
+    except OSError:
+        return None
+    return key if len(key) >= 32 else None
+
+
+def make_host_key() -> bytes:
+    """Return the host's key; makes it when there is none."""
+    key = host_key()
+    if key is None:
+        key = os.urandom(32).hex().encode()
+        os.makedirs(os.path.dirname(KEY_FILE), mode=0o755, exist_ok=True)
+        write_file(KEY_FILE, key.decode())
+    return key
+
+
+def owner_apps(owner: str) -> dict[str, str]:
+    """Return the applications of an owner: name -> ``active`` or ``stopped``."""
+    apps = read_json(_owner_file(owner)).get("apps", {})
+    return {str(name): str(state) for name, state in apps.items()}
+
+
+def other_owner(owner: str, app: str) -> str | None:
+    """Return another owner that has this application, if any."""
+    try:
+        records = sorted(os.listdir(OWNERS_DIRECTORY))
+    except OSError:
+        return None
+    others = [name.removesuffix(".json") for name in records if name.endswith(".json") and name != f"{owner}.json"]
+    return next((other for other in others if app in owner_apps(other)), None)
+
+
+def record_owner(owner: str, app: str, state: str | None) -> None:
+    """Write down that an application is the owner's; ``state`` None takes it off the list."""
+    apps = owner_apps(owner)
+    if apps.get(app) == state:
+        return
+    if state is None:
+        apps.pop(app)
+    else:
+        apps[app] = state
+    os.makedirs(OWNERS_DIRECTORY, mode=0o755, exist_ok=True)
+    write_file(_owner_file(owner), json.dumps({"apps": apps}, indent=1, sort_keys=True) + "\n", 0o644)
+
+
+def _owner_file(owner: str) -> str:
+    if not OWNER_NAME.match(owner):
+        raise ReleaseError("definition", f"an owner's name has letters, digits and _.- only: {owner!r}")
+    return f"{OWNERS_DIRECTORY}/{owner}.json"

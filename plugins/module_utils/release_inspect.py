@@ -1,0 +1,226 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What has to be done for an application, found out without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
+from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import render_config
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import Order, plain_runner
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
+    changed_parts,
+    input_parts,
+    inputs_digest,
+    secrets_digest,
+    tree_seal,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import resolve_commit
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
+    finished_releases,
+    host_key,
+    other_owner,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import UNIT_DIRECTORY, Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
+    installed_instances,
+    release_units,
+    unit_states,
+    unit_texts,
+)
+
+UNKNOWN = "unknown until the host is prepared"
+Environment = Mapping[str, str]
+
+
+@dataclass
+class Finding:
+    """What an application needs: ``none``, ``deploy`` (build a release), ``reactivate`` (a kept one) or ``start`` (the live one)."""
+
+    app: str
+    action: str
+    version: str
+    release: str | None = None
+    live: str | None = None
+    reason: list[str] = field(default_factory=list)
+    before: dict[str, str] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def prepared(app: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an application's entry with what every unit of a release must say, should the plan not say it."""
+    entry = dict(app)
+    units = {name: {section: dict(lines) for section, lines in unit.items()} for name, unit in app["units"].items()}
+    for name, unit in units.items():
+        if name.endswith(".service"):
+            service = unit.setdefault("Service", {})
+            service.setdefault("User", app["user"])
+            service.setdefault("WorkingDirectory", f"{app['base']}/releases/%i/src")
+            service.setdefault("EnvironmentFile", f"{app['base']}/releases/%i/env")
+    return entry | {"units": units}
+
+
+def make_order(name: str, app: Mapping[str, Any], version: str, build_env: Environment, abi: str, key: bytes) -> Order:
+    """Put together all that a release is made from. Raises ReleaseError for a definition that can't be written."""
+    app = prepared(app)
+    gunicorn = app["gunicorn"]
+    config = render_config(gunicorn["settings"], access_log=gunicorn.get("access_log", "json"))
+    units = unit_texts(app)
+    parts = input_parts(app, version, abi, config, units)
+    return Order(
+        app=app,
+        layout=Layout(name, app["base"]),
+        version=version,
+        parts=parts,
+        digest=inputs_digest(parts),
+        secrets_digest=secrets_digest(key, app.get("secrets", {}), app.get("files", {})),
+        config=config,
+        units=units,
+        build_env=build_env,
+    )
+
+
+def find_abi(interpreter: str) -> str:
+    """Return the ABI of an interpreter of the host. Raises ReleaseError."""
+    try:
+        return venvs.interpreter_abi(interpreter, plain_runner)
+    except venvs.VenvError as error:
+        raise ReleaseError("python", str(error)) from error
+
+
+def inspect_all(
+    apps: Mapping[str, Mapping[str, Any]], owner: str, build_env: Environment, predict: bool
+) -> tuple[list[Finding], list[ReleaseError]]:
+    """Look at all applications; return what each needs, and what can't be found out.
+
+    ``predict``: on a host that isn't prepared yet (no git, no Python, no accounts) a new release is predicted instead of an error.
+    """
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        versions = dict(
+            zip(apps, pool.map(lambda app: _attempt(lambda: _version(app, build_env)), apps.values()), strict=True)
+        )
+    interpreters = {str(app["python"].get("interpreter", "python3")) for app in apps.values()}
+    abis = {name: _attempt(lambda name=name: find_abi(name)) for name in interpreters}  # type: ignore[misc]
+    findings, errors = [], []
+    for name, app in apps.items():
+        abi, version = abis[str(app["python"].get("interpreter", "python3"))], versions[name]
+        trouble = next((value for value in (version, abi) if isinstance(value, ReleaseError)), None)
+        if (foreign := other_owner(owner, name)) is not None:
+            trouble = ReleaseError(
+                "definition", f"the application {name} belongs to another owner on this host: {foreign}"
+            )
+        if trouble is None:
+            assert isinstance(abi, str) and isinstance(version, str)
+            findings.append(inspect_app(make_order(name, app, version, build_env, abi, host_key() or b"")))
+        elif predict and not Layout(name, app["base"]).live():
+            findings.append(Finding(name, "deploy", UNKNOWN, reason=["first release"], after={"code": UNKNOWN}))
+        else:
+            trouble.problem = f"{name}: {trouble.problem}"
+            errors.append(trouble)
+    return findings, errors
+
+
+def inspect_app(order: Order) -> Finding:
+    """Compare what is wanted with the live release and with the kept ones."""
+    layout = order.layout
+    live = layout.live()
+    finished = finished_releases(layout)
+    record = finished.get(live or "", {})
+    finding = Finding(
+        layout.app, "none", order.version, live, live, before=_facts(record), after=_facts(_wanted(order))
+    )
+    if _is_same(record, order):
+        if not _is_intact(layout, record):
+            finding.action, finding.release = "deploy", None
+            finding.reason.append(f"release {live} was changed on the host by hand")
+            return finding
+        finding.reason = _not_running(layout, str(live))
+        finding.action = "start" if finding.reason else "none"
+        return finding
+    finding.reason = changed_parts(record.get("parts", {}), order.parts) if record else ["first release"]
+    if record and not finding.reason:
+        finding.reason.append("secrets or files changed")
+    kept = [
+        name
+        for name, other in finished.items()
+        if _is_same(other, order) and _is_intact(layout, other, thoroughly=True)
+    ]
+    finding.action, finding.release = ("reactivate", kept[-1]) if kept else ("deploy", None)
+    return finding
+
+
+def _version(app: Mapping[str, Any], build_env: Environment) -> str:
+    if app.get("version_found"):
+        return str(app["version_found"])
+    source = app["source"]
+    if source["type"] == "git":
+        return resolve_commit(source, build_env)
+    if source["type"] == "path" and app.get("source_digest"):
+        return str(app["source_digest"])
+    raise ReleaseError("definition", f"a source of the type {source['type']!r} can't be read")
+
+
+def _attempt(call: Callable[[], str]) -> str | ReleaseError:
+    try:
+        return call()
+    except ReleaseError as error:
+        return error
+
+
+def _wanted(order: Order) -> dict[str, Any]:
+    return {"parts": order.parts, "secrets_digest": order.secrets_digest}
+
+
+def _facts(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a diff shows of a release: the code's version, short digests of its parts; of secrets nothing but that they changed."""
+    parts = record.get("parts", {})
+    return {name: value if name == "code" else value[:12] for name, value in parts.items()}
+
+
+def _is_same(record: Mapping[str, Any], order: Order) -> bool:
+    return record.get("digest") == order.digest and record.get("secrets_digest") == order.secrets_digest
+
+
+def _is_intact(layout: Layout, record: Mapping[str, Any], thoroughly: bool = False) -> bool:
+    """Tell whether a release and its environment are as they were sealed; the environment's files only ``thoroughly``."""
+    venv = f"{layout.venvs}/{record['venv']}"
+    if venvs.sealed(venv) is None:
+        return False
+    if tree_seal(layout.release(record["id"]), frozenset({"release.json"})) != record["seal"]:
+        return False
+    return not thoroughly or tree_seal(venv) == record["venv_seal"]
+
+
+def _not_running(layout: Layout, live: str) -> list[str]:
+    """Return in words what keeps the live release from running now and after a boot; nothing when all is well."""
+    reasons = []
+    names = release_units(layout, live)
+    for name in names:
+        if not _same_text(f"{layout.units(live)}/{name}", f"{UNIT_DIRECTORY}/{name}"):
+            reasons.append(f"{name} is missing or was changed")
+    states = unit_states(names)
+    for name in names:
+        active, file_state = states.get(name, ("", ""))
+        if active != "active":
+            reasons.append(f"{name} was {active or 'not there'}")
+        elif file_state == "disabled":
+            reasons.append(f"{name} was disabled")
+    if others := sorted(release for release in installed_instances(layout.app) if release != live):
+        reasons.append(f"an interrupted deploy left {', '.join(others)}")
+    return reasons
+
+
+def _same_text(one: str, other: str) -> bool:
+    try:
+        with open(one, "rb") as first, open(other, "rb") as second:
+            return first.read() == second.read()
+    except OSError:
+        return False

@@ -1,0 +1,149 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The units of releases: their text, their place in systemd, their states."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import write_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
+    RELEASE_ID,
+    UNIT_DIRECTORY,
+    Layout,
+    instance_name,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import UnitError, render_unit
+
+# Sockets first: a service that is started without its socket would wait for it.
+_ORDER = {"socket": 0, "service": 1, "timer": 2}
+
+
+def unit_texts(app: Mapping[str, Any]) -> dict[str, str]:
+    """Return template name -> text of the application's units. Raises ReleaseError for units that can't be written."""
+    texts = {}
+    for name, sections in app["units"].items():
+        if "@." not in name:
+            raise ReleaseError("definition", f"the unit {name} must be a template like {name.replace('.', '@.')}")
+        try:
+            texts[name] = render_unit(sections, name)
+        except UnitError as error:
+            raise ReleaseError("definition", f"the unit {name} can't be written: {error}") from error
+    return texts
+
+
+def installed_instances(app: str) -> dict[str, list[str]]:
+    """Return release id -> the application's own units (socket and service) that lie in systemd's directory."""
+    found: dict[str, list[str]] = {}
+    for path in glob.glob(f"{UNIT_DIRECTORY}/{app}@*.*"):
+        name = os.path.basename(path)
+        instance = name.partition("@")[2].rpartition(".")[0]
+        if RELEASE_ID.match(instance):
+            found.setdefault(instance, []).append(name)
+    return found
+
+
+def release_units(layout: Layout, release_id: str) -> list[str]:
+    """Return the names of a release's units in the order in which they are started."""
+    names: set[str] = set()
+    if os.path.isdir(layout.units(release_id)):
+        names.update(os.listdir(layout.units(release_id)))
+    return in_start_order(names)
+
+
+def in_start_order(names: Iterable[str]) -> list[str]:
+    """Return units sorted for starting: sockets, services, timers."""
+    return sorted(names, key=lambda name: (_ORDER.get(name.rpartition(".")[2], 9), name))
+
+
+def install_units(layout: Layout, release_id: str) -> list[str]:
+    """Copy a release's units to systemd's directory, check them there and load them; return their names. Raises ReleaseError."""
+    names = release_units(layout, release_id)
+    for name in names:
+        with open(f"{layout.units(release_id)}/{name}", encoding="utf-8") as stream:
+            write_file(f"{UNIT_DIRECTORY}/{name}", stream.read(), 0o644)
+    verify_units(names)
+    _systemctl("units", "daemon-reload")
+    return names
+
+
+def verify_units(names: Sequence[str]) -> None:
+    """Raise ReleaseError when systemd has anything to say about these units that it does not say without them."""
+    said = _verify([f"{UNIT_DIRECTORY}/{name}" for name in names])
+    if said:
+        new = [line for line in said if line not in _verify(["basic.target"])]
+        if new:
+            raise ReleaseError("units", "systemd finds fault with the release's units", "\n".join(new))
+
+
+def _verify(units: Sequence[str]) -> list[str]:
+    result = run(["systemd-analyze", "verify", "--man=no", *units])
+    return [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
+
+
+def instance_texts(texts: Mapping[str, str], release_id: str) -> dict[str, str]:
+    """Return unit name -> text for one release."""
+    return {instance_name(name, release_id): text for name, text in texts.items()}
+
+
+def unit_states(names: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return unit -> (ActiveState, UnitFileState), one call for all."""
+    if not names:
+        return {}
+    shown = run(["systemctl", "show", "--property=Id,ActiveState,UnitFileState", *sorted(names)])
+    return states_of(shown.stdout)
+
+
+def states_of(text: str) -> dict[str, tuple[str, str]]:
+    """Parse the blocks of ``systemctl show``."""
+    states = {}
+    for block in text.split("\n\n"):
+        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in facts:
+            states[facts["Id"]] = (facts.get("ActiveState", ""), facts.get("UnitFileState", ""))
+    return states
+
+
+def start_units(names: Sequence[str]) -> None:
+    """Start units in their order. Starts by hand count towards the start limit, so it is reset. Raises ReleaseError."""
+    run(["systemctl", "reset-failed", *names])
+    for name in in_start_order(names):
+        _systemctl("start", "start", name)
+
+
+def enable_units(names: Sequence[str]) -> None:
+    """Have units started at boot, those that say where in [Install]."""
+    _systemctl("enable", "enable", "--quiet", *names)
+
+
+def remove_units(names: Collection[str]) -> None:
+    """Stop units (sockets first: stopping only a service lets the next connection start it again), forget and delete them."""
+    if not names:
+        return
+    sockets = [name for name in names if name.endswith(".socket")]
+    for group in (sockets, [name for name in names if name not in sockets]):
+        if group:
+            run(["systemctl", "stop", *sorted(group)])
+    run(["systemctl", "disable", "--quiet", *sorted(names)])
+    run(["systemctl", "reset-failed", *sorted(names)])
+    for name in names:
+        if os.path.lexists(f"{UNIT_DIRECTORY}/{name}"):
+            os.unlink(f"{UNIT_DIRECTORY}/{name}")
+    _systemctl("units", "daemon-reload")
+
+
+def journal(unit: str, since: float) -> str:
+    """Return the unit's last lines since a moment (seconds since 1970)."""
+    shown = run(["journalctl", "--no-pager", "--output=cat", "--lines=20", f"--unit={unit}", f"--since=@{since:.0f}"])
+    return shown.stdout if shown.returncode == 0 else ""
+
+
+def _systemctl(step: str, *arguments: str) -> None:
+    result = run(["systemctl", *arguments])
+    if result.returncode != 0:
+        raise ReleaseError(step, f"systemctl {' '.join(arguments)} failed", result.stderr)
