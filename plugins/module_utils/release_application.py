@@ -63,7 +63,7 @@ def link_shared(layout: Layout, app: Mapping[str, Any], release_id: str) -> None
         if os.path.isdir(f"{seed}/{path}") and not os.listdir(target):
             # As the application: nothing that root does may follow a link in a directory that the application owns.
             copy = ["cp", "-R", "--no-preserve=all", f"{seed}/{path}/.", target]
-            copied = run_as(app["user"], copy)
+            copied = run_as(app["user"], copy, umask=0o027)
             if copied.returncode != 0:
                 raise ReleaseError("shared", f"the tracked files of {name} can't be copied to {target}", copied.stderr)
 

@@ -98,8 +98,9 @@ def run_as(user: str, argv: Sequence[str], **options: Any) -> Completed:
     """Run a program as another user with no other groups than its own, outside of any sandbox."""
     account = account_of(user)
     environment = {"HOME": CACHE_DIRECTORY, **options.pop("env", {})}
+    options.setdefault("umask", 0o022)
     return run(
-        argv, env=environment, user=account.pw_uid, group=account.pw_gid, extra_groups=[], umask=0o022, **options
+        argv, env=environment, user=account.pw_uid, group=account.pw_gid, extra_groups=[], **options
     )
 
 
