@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -37,10 +36,9 @@ def test_no_other_user_reaches_the_socket(host: Any, app: str) -> None:
 @pytest.mark.parametrize("app", APPS)
 def test_processes_run_as_the_app(host: Any, app: str) -> None:
     unit = f"{app}@{current_release(host, app)}.service"
-    members = output(host, "systemctl status --no-pager --lines=0 --full %s", unit)
-    found = re.findall(r"[├└]─\s*(\d+)", members)
-    users = {output(host, "ps -o user:32= -p %s", pid).strip() for pid in found}
-    assert users == {app}
+    master = unit_properties(host, unit, "MainPID")["MainPID"]
+    users = output(host, "ps -o user:32= -p %s --ppid %s", master, master).split()
+    assert users == [app] * 3, "a master and two workers"
 
 
 @pytest.mark.parametrize("app", APPS)
