@@ -31,9 +31,9 @@ def missing_certificates(bundle: str, known: str) -> dict[str, str]:
 
 
 def trust_script(certificates: dict[str, str]) -> str:
-    """A shell script that makes a host trust the certificates, for the system and for pip and uv.
+    """A shell script that makes a host trust the certificates.
 
-    pip before 24.2 and uv bring their own bundle and have to be pointed at the system's.
+    uv brings its own bundle and has to be pointed at the system's; Debian's pip reads that one anyway.
     """
     files = [f"/usr/local/share/ca-certificates/{name}" for name in certificates]
     writes = [_here(path, pem) for path, pem in zip(files, certificates.values(), strict=True)]
@@ -42,7 +42,6 @@ def trust_script(certificates: dict[str, str]) -> str:
             "set -eu",
             *writes,
             "update-ca-certificates >/dev/null 2>&1",
-            _here("/etc/pip.conf", f"[global]\ncert = {SYSTEM_BUNDLE}\n"),
             "mkdir -p /etc/uv",
             _here("/etc/uv/uv.toml", "system-certs = true\n"),
             "",
