@@ -29,7 +29,9 @@ RESULT = ROOT / "bench" / "results" / "noop.json"
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
 COUNTING_KEY = CACHE / "id_counting"
 LOG = "/var/tmp/bench-executions.log"
-OURS, BUILTIN = "site.yml", "bench/builtin/site.yml"
+OURS = "site.yml"
+# Test host -> the playbook that deploys it.
+PLAYBOOKS = {"bench-ours": OURS, "bench-builtin": "bench/builtin/site.yml"}
 # Of a first run, which installs packages; and of one that changes nothing.
 CONVERGE_SECONDS, NOOP_SECONDS = 1800, 600
 
@@ -81,10 +83,11 @@ class Host:
         check_unchanged(output)
         return seconds
 
-    def setup(self) -> float:
-        """Wall time in seconds of `ansible -m setup`."""
+    def setup(self, subset: str = "") -> float:
+        """Wall time in seconds of `ansible -m setup`, of all facts unless a subset is named."""
         argv = [ansible("ansible"), "--inventory", str(self.inventory), "all", "--module-name", "ansible.builtin.setup"]
-        return run(argv, self.environment, NOOP_SECONDS)[0]
+        words = ["--args", f"gather_subset={subset}"] if subset else []
+        return run([*argv, *words], self.environment, NOOP_SECONDS)[0]
 
     def executions(self) -> list[str]:
         """What a run that changes nothing executes on the host, one command line each, as sshd saw them.
@@ -133,6 +136,15 @@ def ansible_environment(collections: Path) -> dict[str, str]:
     return own | home | {"ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_NOCOLOR": "1"}
 
 
+def build_environment() -> dict[str, str]:
+    """The environment of every measured command, after making what the benchmarks need once: a key and a collection."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    if not COUNTING_KEY.exists():
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", str(COUNTING_KEY)]
+        run(argv, dict(os.environ), 60)
+    return ansible_environment(ensure_collections(CACHE))
+
+
 def interleave(rounds: int, jobs: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
     """Wall times in seconds, every job once per round, so that a disturbance meets all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
@@ -143,8 +155,8 @@ def interleave(rounds: int, jobs: dict[str, Callable[[], float]]) -> dict[str, l
     return seconds
 
 
-def measure(ours: Host, builtin: Host, count: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[str]]]:
-    """Raw wall times, and the executions, with so many applications."""
+def measure(ours: Host, builtin: Host, count: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Raw wall times in seconds, and numbers of executions, with so many applications."""
     for host in (ours, builtin):
         host.converge(count)
     jobs: dict[str, Callable[[], float]] = {f"ours_{count}": ours.noop, f"builtin_{count}": builtin.noop}
@@ -153,8 +165,8 @@ def measure(ours: Host, builtin: Host, count: int, rounds: int) -> tuple[dict[st
     seconds = interleave(rounds, jobs)
     executions = {}
     for name, host in (("ours", ours), ("builtin", builtin)):
-        executions[f"{name}_{count}"] = host.executions()
-        say(f"{name} with {count} app(s): {len(executions[f'{name}_{count}'])} executions on the host")
+        executions[f"{name}_{count}"] = len(host.executions())
+        say(f"{host.playbook} with {count} app(s): {executions[f'{name}_{count}']} executions on the host")
     return seconds, executions
 
 
@@ -173,46 +185,44 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def benchmark(args: argparse.Namespace, ours: Host, builtin: Host) -> dict[str, object]:
-    """Everything that the result file holds."""
-    described = machine(ansible_version(ours.environment))
+def benchmark(args: argparse.Namespace, ours: Host, builtin: Host) -> tuple[dict[str, int], dict[str, list[float]]]:
+    """Numbers of executions and raw wall times in seconds."""
     for host in (ours, builtin):
         say(f"booting Debian {host.debian} for {host.playbook}")
         host.up()
     seconds: dict[str, list[float]] = {}
-    executions: dict[str, list[str]] = {}
+    executions: dict[str, int] = {}
     for count, rounds in ((1, 1),) if args.quick else ((1, args.rounds), (10, args.rounds_10)):
         more_seconds, more_executions = measure(ours, builtin, count, rounds)
         seconds |= more_seconds
         executions |= more_executions
-    counted = {name: len(lines) for name, lines in executions.items()}
-    return {
-        **figures(counted, seconds),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": described | {"host": f"Debian {args.debian} container with systemd, over SSH on the loopback"},
-        "executions": counted,
-        "seconds": seconds,
-    }
+    return executions, seconds
+
+
+def measured(args: argparse.Namespace) -> dict[str, object]:
+    """Everything that the result file holds."""
+    environment = build_environment()
+    described = machine(ansible_version(environment))
+    described["host"] = f"Debian {args.debian} container with systemd, over SSH on the loopback"
+    hosts = [Host(name, playbook, args.debian, environment) for name, playbook in PLAYBOOKS.items()]
+    try:
+        executions, seconds = benchmark(args, *hosts)
+    finally:
+        if not args.keep:
+            for host in hosts:
+                host.down()
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    raw = {"executions": executions, "seconds": seconds}
+    return {**figures(executions, seconds), "date": now, "machine": described, **raw}
 
 
 def main(argv: list[str]) -> int:
     args = parse(argv)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    if not COUNTING_KEY.exists():
-        argv_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", str(COUNTING_KEY)]
-        run(argv_key, dict(os.environ), 60)
-    environment = ansible_environment(ensure_collections(CACHE))
-    ours = Host("bench-ours", OURS, args.debian, environment)
-    builtin = Host("bench-builtin", BUILTIN, args.debian, environment)
     try:
-        result = benchmark(args, ours, builtin)
+        result = measured(args)
     except BenchError as error:
         print(f"noop.py: {error}", file=sys.stderr)
         return 1
-    finally:
-        if not args.keep:
-            for host in (ours, builtin):
-                host.down()
     numbers = {key: value for key, value in result.items() if isinstance(value, int | float)}
     print("\n".join(verdicts(numbers)))
     if not args.quick:
