@@ -12,6 +12,8 @@ import datetime
 import json
 import statistics
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from measure import BenchError, check_unchanged, machine
 from noop import NOOP_SECONDS, OURS, ROOT, Host, ansible_version, build_environment, interleave
