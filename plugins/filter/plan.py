@@ -1,0 +1,68 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From the applications of an inventory to all that the roles take."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: plan
+short_description: Derives everything that a host needs from its applications
+version_added: 0.1.0
+author: The flaskworks maintainers
+description:
+  - Checks the applications against the specification of the role P(flaskworks.deploy.flask_apps#role) and against
+    each other.
+  - Fails with all problems at once, each with the application, the key, what is wrong and what to do.
+  - Needs no host and no facts. The same applications give the same plan.
+options:
+  _input:
+    description: The applications, keyed by name.
+    type: dict
+    required: true
+  defaults:
+    description: What is merged under every application.
+    type: dict
+    default: {}
+  firewall:
+    description: Whether the firewall's package is among the packages.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = """
+- name: Show the site that nginx is going to have
+  ansible.builtin.debug:
+    msg: "{{ (flask_apps | flaskworks.deploy.plan(defaults=flask_app_defaults)).nginx_sites }}"
+"""
+
+RETURN = """
+_value:
+  description: The entries of each role, under its main variable, and C(packages), C(accounts) and C(releases).
+  type: dict
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+
+
+def plan(
+    flask_apps: Mapping[str, Any], defaults: Mapping[str, Any] | None = None, firewall: bool = True
+) -> dict[str, Any]:
+    """Return what DOCUMENTATION says. Raises AnsibleFilterError with all problems."""
+    try:
+        return make_plan(entry_points("flask_apps"), to_plain(flask_apps), to_plain(defaults), firewall=firewall)
+    except InventoryError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+class FilterModule:
+    """The filter that the composing role asks."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"plan": plan}

@@ -1,0 +1,135 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From the applications of an inventory to all that the roles take, or to all that is wrong. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_emit as emit
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runtime as runtime
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_source as code
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
+from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import EntryPoints, check_entry, check_options
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
+
+Check = Callable[[Report, Entry], None]
+
+# A check and the keys that it reads: with one of those not of the right type it would only repeat that.
+CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
+    (code.check_source, frozenset({"source"})),
+    (code.check_wsgi, frozenset({"wsgi"})),
+    (code.check_python, frozenset({"python"})),
+    (code.check_commands, frozenset({"commands", "shared"})),
+    (web.check_domains, frozenset({"domains"})),
+    (web.check_ports, frozenset({"nginx"})),
+    (web.check_static, frozenset({"static", "shared", "nginx"})),
+    (web.check_nginx, frozenset({"nginx"})),
+    (web.check_health, frozenset({"health", "static"})),
+    (runtime.check_server, frozenset({"server", "logs"})),
+    (runtime.check_environment, frozenset({"env", "secrets"})),
+    (runtime.check_shared, frozenset({"shared"})),
+    (runtime.check_files, frozenset({"files", "shared", "static"})),
+    (runtime.check_limits, frozenset({"limits", "logs", "keep"})),
+    (runtime.check_systemd, frozenset({"", "systemd", "server", "limits", "logs", "health"})),
+)
+_TOGETHER = frozenset({"domains", "nginx"})
+_DEVELOPMENT_SERVERS = ("flask", "werkzeug", "dev", "development", "runserver")
+
+
+def make_plan(points: EntryPoints, apps: Any, defaults: Any = None, *, firewall: bool = True) -> dict[str, Any]:
+    """Return ``packages``, ``accounts``, ``releases``, ``nginx_sites``, ``logrotate_policies`` and ``ufw_rules``.
+
+    ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. The same input
+    gives the same output, in the same order. Raises InventoryError with every problem.
+    """
+    if not isinstance(apps, Mapping):
+        raise InventoryError([Problem("flask_apps", "must be a dictionary of applications by name", "wrong-type")])
+    common, problems = check_options(
+        points, points["entry"], _written_out(defaults), "flask_app_defaults", partial=True
+    )
+    entries: dict[str, Entry] = {}
+    reports: dict[str, Report] = {}
+    together: dict[str, Entry] = {}
+    for name in sorted(apps, key=str):
+        report = Report("flask_apps", name)
+        if check_name(report, name):
+            entries[name], keys = _check_app(points, report, name, _merged(common, apps[name]))
+            reports[name] = report
+            if not keys & _TOGETHER:
+                together[name] = entries[name]
+        else:
+            problems += report.problems
+    web.check_together(together, reports)
+    problems += [problem for report in reports.values() for problem in report.problems]
+    if problems:
+        raise InventoryError(problems)
+    return {
+        "packages": emit.apt_packages(entries, firewall=firewall),
+        "accounts": {name: {"home": emit.base_of(name), "groups": []} for name in entries},
+        "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
+        "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
+        "logrotate_policies": {name: emit.policy(name, entry) for name, entry in entries.items()},
+        "ufw_rules": emit.rules(entries),
+    }
+
+
+def _check_app(points: EntryPoints, report: Report, name: str, said: Any) -> tuple[Entry, set[str]]:
+    """Check one application; return its complete entry and the top-level keys in which something is wrong."""
+    said = _without_development_server(report, _written_out(said))
+    entry, problems = check_entry(points, said, report.path)
+    report.problems += problems
+    unreadable = _keys(report, (problem for problem in problems if problem.rule != "unknown-key"))
+    for check, keys in CHECKS:
+        if not keys & unreadable:
+            check(report, entry)
+    return entry, _keys(report, report.problems)
+
+
+def _keys(report: Report, problems: Any) -> set[str]:
+    """Return the top-level keys that problems are about."""
+    relative = (problem.path.removeprefix(report.path).lstrip(".") for problem in problems)
+    return {path.partition(".")[0].partition("[")[0] for path in relative}
+
+
+def _written_out(entry: Any) -> Any:
+    """Return an entry with its short forms written out."""
+    if isinstance(entry, Mapping) and isinstance(entry.get("server"), str):
+        return {**entry, "server": {"type": entry["server"]}}
+    return entry
+
+
+def _without_development_server(report: Report, entry: Any) -> Any:
+    server = entry.get("server") if isinstance(entry, Mapping) else None
+    if not isinstance(server, Mapping) or server.get("type") not in _DEVELOPMENT_SERVERS:
+        return entry
+    text = (
+        f"'{server['type']}' is a development server: slow, and not safe to let others reach. Use gunicorn, or leave"
+        " the key out"
+    )
+    report.add("dev-server", "server.type", text)
+    return {**entry, "server": {key: value for key, value in server.items() if key != "type"}}
+
+
+def _merged(base: Any, over: Any, *, keep_null: bool = False) -> Any:
+    """Return ``over`` put over ``base``: dictionaries key by key, everything else as a whole.
+
+    Null takes away what ``base`` says. With ``keep_null`` it stays as well: below ``systemd`` it also takes a directive
+    of the role away.
+    """
+    if not isinstance(over, Mapping):
+        return base if over is None else over
+    if isinstance(over.get("server"), str):
+        over = _written_out(over)
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None and key in base and not keep_null:
+            del merged[key]
+        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            merged[key] = _merged(base[key], value, keep_null=keep_null or key == "systemd")
+        else:
+            merged[key] = value
+    return merged

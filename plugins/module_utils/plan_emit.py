@@ -1,0 +1,242 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an application becomes: the data that the module of releases and the roles take."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import packages_for
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import PRESETS, merge_sections
+
+# gunicorn's own default.
+GRACEFUL_TIMEOUT = 30
+_GTHREAD_THREADS = 4
+
+
+def base_of(name: str) -> str:
+    """Return the directory of an application."""
+    return f"/srv/{name}"
+
+
+def logs_of(name: str) -> str:
+    """Return the directory of an application's logs."""
+    return f"/var/log/{name}"
+
+
+def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
+    """Return the Debian packages that the host needs for all applications."""
+    wanted = {"ca-certificates", "logrotate", "nginx", "python3-venv"}
+    if firewall:
+        wanted.add("ufw")
+    for entry in entries.values():
+        wanted.update(entry["python"]["apt"])
+        url = entry["source"].get("git")
+        if url:
+            wanted.add("git")
+        if url and not url.startswith(("http:", "https:", "file:", "git:", "/")):
+            wanted.add("openssh-client")
+    return sorted(wanted)
+
+
+def release(name: str, entry: Entry) -> dict[str, Any]:
+    """Return what the module of releases takes for one application."""
+    source = entry["source"]
+    if source.get("git"):
+        code = {"type": "git", "url": source["git"], "version": source["version"], "subdir": source["subdir"]}
+    else:
+        code = {"type": "path", "path": source["path"], "subdir": source["subdir"]}
+    python, commands = entry["python"], entry["commands"]
+    return {
+        "user": name,
+        "base": base_of(name),
+        "log_dir": logs_of(name),
+        "keep": entry["keep"],
+        "source": code,
+        "python": {
+            "interpreter": python["interpreter"],
+            "installer": python["installer"],
+            "requirements": python["requirements"],
+            "constraints": python["constraints"],
+            "packages": _python_packages(entry),
+        },
+        "gunicorn": {"settings": gunicorn_settings(name, entry), "access_log": entry["logs"]["access"]},
+        "units": units(name, entry),
+        "public": {public_name(url): target for url, target in sorted(entry["static"].items())},
+        "shared": sorted(entry["shared"]),
+        "env": dict(sorted(entry["env"].items())),
+        "secrets": dict(sorted(entry["secrets"].items())),
+        "files": {
+            path: {kind: text for kind, text in file.items() if text is not None}
+            for path, file in sorted(entry["files"].items())
+        },
+        "commands": {key: commands[key] for key in ("build", "before_switch", "once")},
+        "health": {**entry["health"], "host": entry["health"]["host"] or _probe_host(entry["domains"])},
+    }
+
+
+def _python_packages(entry: Entry) -> list[str]:
+    asked = entry["python"]["packages"]
+    names = {_normal_name(package) for package in asked}
+    needed = ["gunicorn", *packages_for(entry["server"]["worker_class"])]
+    return [*asked, *(package for package in dict.fromkeys(needed) if _normal_name(package) not in names)]
+
+
+def _normal_name(requirement: str) -> str:
+    """Return the name of a requirement as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]).lower()
+
+
+def _probe_host(domains: list[str]) -> str:
+    if not domains:
+        return "localhost"
+    return "www." + domains[0][2:] if domains[0].startswith("*.") else domains[0]
+
+
+def gunicorn_settings(name: str, entry: Entry) -> dict[str, Any]:
+    """Return the settings of gunicorn, the user's last."""
+    server = entry["server"]
+    settings: dict[str, Any] = {
+        "wsgi_app": entry["wsgi"],
+        "workers": server["workers"],
+        "worker_class": server["worker_class"],
+    }
+    threads = server.get("threads")
+    if threads is None and server["worker_class"] == "gthread":
+        threads = _GTHREAD_THREADS
+    if threads is not None:
+        settings["threads"] = threads
+    if entry["logs"]["access"] != "none":
+        settings["accesslog"] = f"{logs_of(name)}/access.log"
+    settings["errorlog"] = f"{logs_of(name)}/error.log"
+    return {**settings, **server["settings"]}
+
+
+def graceful_timeout(settings: dict[str, Any]) -> int:
+    """Return how many seconds gunicorn gives requests in progress when it stops."""
+    value = settings.get("graceful_timeout", GRACEFUL_TIMEOUT)
+    return value if isinstance(value, int) else GRACEFUL_TIMEOUT
+
+
+def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the two template units of an application. ``%i`` is the id of a release."""
+    own = entry["systemd"]
+    release_dir = f"{base_of(name)}/releases/%i"
+    stop_timeout = graceful_timeout(gunicorn_settings(name, entry)) + 5
+    service: dict[str, dict[str, Any]] = {
+        "Unit": {
+            "Description": f"{name}, release %i",
+            "Requires": f"{name}@%i.socket",
+            "After": [f"{name}@%i.socket", "network.target"],
+            "StartLimitIntervalSec": 60,
+            "StartLimitBurst": 5,
+        },
+        "Service": {
+            "Type": "notify",
+            # gunicorn's configuration may have a worker report that the application is loaded.
+            "NotifyAccess": "all",
+            "Sockets": f"{name}@%i.socket",
+            "User": name,
+            "Group": name,
+            "WorkingDirectory": f"{release_dir}/src",
+            "Environment": [
+                f"PATH={release_dir}/venv/bin:/usr/local/bin:/usr/bin:/bin",
+                f"VIRTUAL_ENV={release_dir}/venv",
+                "PYTHONUNBUFFERED=1",
+            ],
+            "EnvironmentFile": f"{release_dir}/env",
+            "ExecStart": f"{release_dir}/venv/bin/gunicorn --config {release_dir}/gunicorn.conf.py",
+            # The shell's own kill: the program of that name is missing on a minimal Debian.
+            "ExecReload": '/bin/sh -c "kill -HUP $MAINPID"',
+            "KillMode": "mixed",
+            "Restart": "on-failure",
+            "RestartSec": 2,
+            "TimeoutStartSec": max(90, entry["health"]["timeout"] + 30),
+            "TimeoutStopSec": stop_timeout,
+            "ReadWritePaths": [f"{base_of(name)}/shared", logs_of(name)],
+            **copy.deepcopy(dict(PRESETS[own["hardening"]])),
+            "LimitCORE": 0,
+            **_limits(entry["limits"]),
+        },
+        "Install": {"WantedBy": "multi-user.target"},
+    }
+    socket: dict[str, dict[str, Any]] = {
+        "Unit": {"Description": f"Socket of {name}, release %i"},
+        "Socket": {
+            "ListenStream": f"/run/{name}/%i.sock",
+            "SocketUser": name,
+            "SocketGroup": "www-data",
+            "SocketMode": "0660",
+            "DirectoryMode": "0755",
+            # With 64 requests were lost at 200 a second while an application loaded.
+            "Backlog": 2048,
+            "RemoveOnStop": True,
+        },
+        "Install": {"WantedBy": "sockets.target"},
+    }
+    overrides = {section: own[section] for section in ("Unit", "Service", "Install")}
+    return {
+        f"{name}@.service": merge_sections(service, overrides),
+        f"{name}@.socket": merge_sections(socket, {"Socket": own["Socket"]}),
+    }
+
+
+def _limits(limits: Entry) -> dict[str, Any]:
+    named = {
+        "MemoryMax": limits["memory"],
+        "CPUQuota": limits["cpu"],
+        "LimitNOFILE": limits.get("nofile"),
+        "LimitNPROC": limits.get("nproc"),
+        "TasksMax": limits.get("tasks"),
+    }
+    return {directive: value for directive, value in named.items() if value}
+
+
+def site(name: str, entry: Entry) -> dict[str, Any]:
+    """Return the site of an application, for the role nginx_sites."""
+    nginx, current = entry["nginx"], f"{base_of(name)}/current"
+    return {
+        "server_names": [domain.lower() for domain in entry["domains"]],
+        "listen": sorted(set(nginx["listen"])),
+        "default_server": not entry["domains"],
+        "upstream": f"unix:{current}/gunicorn.sock",
+        "aliases": {url: f"{current}/public/{public_name(url)}/" for url in sorted(entry["static"])},
+        "max_body": nginx["max_body"],
+        "locations": {
+            url: {key: value for key, value in location.items() if value}
+            for url, location in sorted(nginx["locations"].items())
+        },
+        "timeouts": nginx["timeouts"],
+        "trusted_proxies": nginx["trusted_proxies"],
+        "extra": nginx["extra"],
+    }
+
+
+def policy(name: str, entry: Entry) -> dict[str, Any]:
+    """Return the rotation of an application's logs, for the role logrotate_policies."""
+    logs = entry["logs"]
+    return {
+        "paths": [f"{logs_of(name)}/*.log"],
+        "frequency": logs["frequency"],
+        "rotate": logs["rotate"],
+        "compress": logs["compress"],
+        "maxsize": logs["maxsize"],
+        # The directory is the application's, and its group adm's (setgid): root follows no link in it.
+        "su": f"{name} adm",
+        "create": f"0640 {name} adm",
+        "method": "reopen",
+        # Every instance, the one that drains too; none at all is no error.
+        "postrotate": [f"systemctl kill --signal=USR1 --kill-whom=main '{name}@*.service'"],
+    }
+
+
+def rules(entries: dict[str, Entry]) -> dict[str, Any]:
+    """Return the firewall's rules of all sites together, for the role ufw_rules: two sites share a port, not a rule."""
+    ports = sorted({port for entry in entries.values() for port in entry["nginx"]["listen"]})
+    if not ports:
+        return {}
+    return {"sites": {"ports": [str(port) for port in ports], "proto": "tcp", "policy": "allow", "comment": "sites"}}

@@ -1,0 +1,127 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The rules that an application keeps besides its specification, and the report of what breaks them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import Problem
+
+Entry = dict[str, Any]
+
+RULES = {
+    "app-name": "a name begins with a letter, ends in a letter or digit, and has lower-case letters, digits and '-'",
+    "app-name-length": "a name is a Linux user name of at most 31 characters",
+    "app-name-reserved": "a name belongs to no user, unit, site or directory of the system",
+    "command": "a command is one line and its quotes are closed",
+    "command-once": "what a run-once command creates lies below a shared directory, or it would run for each release",
+    "dev-server": "the development server serves nobody but its developer",
+    "domain": "a domain is a host name, without scheme, port or path",
+    "domain-duplicate": "a domain belongs to one site on each port",
+    "domain-missing": "an application without domains has its ports for itself",
+    "env-debug": "debug mode lets visitors run code",
+    "env-name": "the name of a variable has letters, digits and _",
+    "env-removed": "FLASK_ENV does nothing since Flask 2.3",
+    "env-reserved": "variables that systemd, gunicorn or the release set are theirs",
+    "env-twice": "a variable is either in env or in secrets",
+    "env-value": "the value of a variable is text",
+    "file-content": "a file has either content or a template",
+    "file-path": "a file lies inside the source of the release",
+    "file-public": "a file with settings is not in a directory that the web server shows",
+    "file-shared": "a file of a release is not in a directory that outlives releases",
+    "git-credentials": "a URL, which appears in logs, holds no password or token",
+    "git-url": "a git URL is one that git can fetch without running anything",
+    "git-version": "a version is the name of a branch, a tag or a commit",
+    "gunicorn-setting": "a setting is one that gunicorn has, with a value that it takes",
+    "gunicorn-managed": "settings that have a key of their own, or that the release sets, are not repeated",
+    "health": "a health check is a request that can be made",
+    "health-static": "a health check asks the application, not a static file",
+    "keep": "at least the live release is kept",
+    "limit": "a limit is an amount that systemd understands and an application can live with",
+    "location": "a location is a path with a treatment of its own",
+    "log-size": "a size is one that logrotate understands",
+    "log-rotate": "the number of old logs is not negative",
+    "max-body": "a size is one that nginx understands",
+    "nginx-timeout": "a timeout is a number of seconds that nginx accepts",
+    "package": "a package is one requirement or one Debian package",
+    "path": "a path of the project stays inside the project",
+    "port": "a port is between 1 and 65535",
+    "port-reserved": "SSH's port, and that of TLS, are not for plain HTTP",
+    "secret": "a secret is filled in",
+    "shared": "a shared directory is a relative path inside the source, and not inside another",
+    "source": "the code comes from one place",
+    "static-location": "a path is either static or a location",
+    "static-shared": "what is served from shared is listed there",
+    "static-target": "static files come from a directory of the source, of shared or of a package",
+    "static-url": "a static path begins and ends with a slash",
+    "systemd-directive": "a directive is one that systemd reads where it stands",
+    "systemd-managed": "directives that hold the release together are not overridden",
+    "timeouts": "systemd waits longer than gunicorn for the requests in progress",
+    "threads": "only gthread workers have threads",
+    "trusted-proxy": "a trusted proxy is an address or a network",
+    "workers": "the number of workers is a positive number or auto",
+    "wsgi": "the callable is named as gunicorn reads it",
+}
+
+
+class Report:
+    """Collects the problems of one application."""
+
+    def __init__(self, variable: str, name: object) -> None:
+        self.name = str(name)
+        self.path = f"{variable}.{name}"
+        self.problems: list[Problem] = []
+
+    def add(self, rule: str, key: str, text: str) -> None:
+        """Note that ``key`` (relative to the application, may be empty) breaks ``rule``."""
+        assert rule in RULES, rule
+        self.problems.append(Problem(f"{self.path}.{key}" if key else self.path, text, rule))
+
+
+def path_fault(path: str) -> str:
+    """Return why a path does not name something strictly inside its root, or an empty text."""
+    if not path.strip("/ "):
+        return "is empty: name a path inside the source"
+    if path.startswith("/"):
+        return f"'{path}' is absolute: write it relative to the source"
+    if path.startswith("~"):
+        return f"'{path}' begins with '~', which nothing expands here: write it relative to the source"
+    if re.search(r"[\x00-\x1f\x7f\\]", path):
+        return f"{path!r} has a control character or a backslash: use plain names and '/'"
+    parts = path.rstrip("/").split("/")
+    if ".." in parts:
+        return f"'{path}' leaves its directory: remove the '..'"
+    if "" in parts or "." in parts:
+        return f"'{path}' is not in its simplest form: remove '.' and doubled slashes"
+    if parts[0] == ".git":
+        return f"'{path}' lies in .git, which is not part of a release"
+    return ""
+
+
+def below(path: str, directory: str) -> bool:
+    """Tell whether ``path`` is ``directory`` or lies in it."""
+    return path.rstrip("/") == directory.rstrip("/") or path.startswith(directory.rstrip("/") + "/")
+
+
+def texts(report: Report, rule: str, key: str, values: Entry) -> dict[str, str]:
+    """Return those items of a free dictionary that are text; the others are reported, without their value."""
+    good = {}
+    for name, value in values.items():
+        if isinstance(value, str):
+            good[name] = value
+        else:
+            kind = (
+                "empty"
+                if value is None
+                else (
+                    "yes/no"
+                    if isinstance(value, bool)
+                    else "a number"
+                    if isinstance(value, (int, float))
+                    else "no text"
+                )
+            )
+            report.add(rule, f"{key}.{name}", f"is {kind}, but text is wanted: put it in quotes")
+    return good

@@ -1,0 +1,181 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checks of an application's code: where it comes from, what it needs, what is run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import urllib.parse
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report, below, path_fault
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+# user@host:path, the short form of ssh.
+_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9._-]+:(?!//).+")
+_SCHEMES = ("https", "http", "ssh", "git", "file")
+# git-check-ref-format(1), and no text that git could take for an option.
+_BAD_VERSION = re.compile(r"^-|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/$|\.$|\.lock$")
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][^\x00-\x1f\x7f]*")
+_APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
+_INTERPRETER = re.compile(r"(/[\w.+/-]*/)?python3(\.\d+)?|/[\w.+/-]+")
+
+
+def check_source(report: Report, entry: Entry) -> None:
+    """Where the code comes from."""
+    source = entry.get("source") or {}
+    kinds = [kind for kind in ("git", "path") if source.get(kind) is not None]
+    if entry.get("source") is not None and len(kinds) != 1:
+        said = "names git and path" if kinds else "names neither git nor path"
+        report.add("source", "source", f"{said}: write one of {{git: URL, version: TAG}} and {{path: DIRECTORY}}")
+    if source.get("git") is not None:
+        _check_git(report, source["git"])
+        if _BAD_VERSION.search(source["version"]) or not source["version"]:
+            report.add("git-version", "source.version", f"{source['version']!r} is no branch, tag or commit of git")
+    elif kinds and source["version"] != "HEAD":
+        report.add(
+            "source", "source.version", "belongs to a git source: a directory is taken as it is, remove the version"
+        )
+    if "path" in kinds and (not source["path"].strip() or "\0" in source["path"]):
+        report.add("source", "source.path", "is empty: name a directory on the controller")
+    if source.get("subdir") and (fault := path_fault(source["subdir"])):
+        report.add("path", "source.subdir", fault)
+
+
+def _check_git(report: Report, url: str) -> None:
+    key = "source.git"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        user, password = parts.username, parts.password
+    except ValueError:
+        report.add("git-url", key, "is no URL that can be read: write https://HOST/PATH or git@HOST:PATH")
+        return
+    if "://" in url and (password is not None or (user and parts.scheme in ("http", "https"))):
+        report.add(
+            "git-credentials",
+            key,
+            "holds a user name or password, which would stand in logs and in the process list: use ssh with a deploy"
+            " key (git@HOST:PATH), or give git its credentials through flask_apps_build_env",
+        )
+    elif re.search(r"[\x00-\x20\x7f]", url) or url.startswith("-") or "::" in url.split("/")[0]:
+        report.add("git-url", key, f"{url!r} is no URL that git should fetch: write https://HOST/PATH or git@HOST:PATH")
+    elif "://" in url:
+        if parts.scheme not in _SCHEMES or not (parts.netloc or parts.scheme == "file") or not parts.path.strip("/"):
+            report.add(
+                "git-url", key, f"'{url}' can't be fetched: write https://HOST/PATH, ssh://HOST/PATH or git@HOST:PATH"
+            )
+    elif not url.startswith("/") and not _SCP_LIKE.fullmatch(url):
+        report.add(
+            "git-url", key, f"'{url}' is no URL: write https://HOST/PATH or git@HOST:PATH; a directory here is path"
+        )
+
+
+def check_wsgi(report: Report, entry: Entry) -> None:
+    """The callable, as gunicorn's import_app reads it: a name, or a call of a name with literal arguments."""
+    wsgi = entry.get("wsgi")
+    if not wsgi:
+        return
+    module, colon, expression = wsgi.partition(":")
+    if not colon:
+        report.add(
+            "wsgi",
+            "wsgi",
+            f"'{wsgi}' names no callable: write '{_module_of(wsgi)}:app' or '{_module_of(wsgi)}:create_app()'",
+        )
+        return
+    if not _MODULE.fullmatch(module):
+        report.add(
+            "wsgi", "wsgi", f"'{module}' is no module that Python can import: write '{_module_of(module)}:{expression}'"
+        )
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        report.add("wsgi", "wsgi", f"'{expression}' is no Python name or call: write module:app or module:create_app()")
+        return
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+        if not all(_is_literal(value) for value in [*tree.args, *(keyword.value for keyword in tree.keywords)]):
+            report.add(
+                "wsgi", "wsgi", f"'{expression}': gunicorn takes only literal arguments (texts, numbers, lists) here"
+            )
+        if any(keyword.arg is None for keyword in tree.keywords):
+            report.add("wsgi", "wsgi", f"'{expression}': gunicorn takes no ** arguments here")
+    elif not isinstance(tree, ast.Name):
+        report.add(
+            "wsgi", "wsgi", f"'{expression}' is more than gunicorn reads: a name like app, or a call like create_app()"
+        )
+
+
+def _module_of(text: str) -> str:
+    guess = re.sub(r"[^\w.]", "_", text.removesuffix(".py").replace("/", ".").strip("."))
+    return guess if _MODULE.fullmatch(guess) else "module"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def check_python(report: Report, entry: Entry) -> None:
+    """Files and packages of the environment."""
+    python = entry["python"]
+    if not _INTERPRETER.fullmatch(python["interpreter"]):
+        report.add(
+            "package",
+            "python.interpreter",
+            f"{python['interpreter']!r} is no Python 3: write python3, python3.13 or a path",
+        )
+    for kind in ("requirements", "constraints"):
+        for index, path in enumerate(python[kind]):
+            if fault := path_fault(path):
+                report.add("path", f"python.{kind}[{index}]", fault)
+    for index, package in enumerate(python["packages"]):
+        if not _REQUIREMENT.fullmatch(package):
+            text = (
+                f"{package!r} is no requirement: write NAME or NAME==VERSION; options of pip go into a requirements"
+                " file"
+            )
+            report.add("package", f"python.packages[{index}]", text)
+    for index, package in enumerate(python["apt"]):
+        if not _APT.fullmatch(package):
+            report.add("package", f"python.apt[{index}]", f"{package!r} is no name of a Debian package")
+
+
+def check_commands(report: Report, entry: Entry) -> None:
+    """Commands, and the proofs that they were run."""
+    commands = entry["commands"]
+    for step in ("build", "before_switch"):
+        for index, command in enumerate(commands[step]):
+            _check_command(report, f"commands.{step}[{index}]", command)
+    for index, once in enumerate(commands["once"]):
+        key = f"commands.once[{index}]"
+        if once.get("run"):
+            _check_command(report, f"{key}.run", once["run"])
+        creates = once.get("creates")
+        if not creates:
+            continue
+        if fault := path_fault(creates):
+            report.add("command-once", f"{key}.creates", fault)
+        elif not any(below(creates, name) for name in entry["shared"]):
+            text = (
+                f"'{creates}' is not below a shared directory, so the command would run again for each release: list"
+                " its directory in shared"
+            )
+            report.add("command-once", f"{key}.creates", text)
+
+
+def _check_command(report: Report, key: str, command: str) -> None:
+    if not command.strip():
+        report.add("command", key, "is empty: write a command or remove the line")
+    elif re.search(r"[\x00-\x08\x0a-\x1f\x7f]", command):
+        report.add(
+            "command", key, "has a line break or a control character: write one command for each item of the list"
+        )
+    else:
+        try:
+            shlex.split(command)
+        except ValueError:
+            report.add("command", key, "has a quote that is not closed")
