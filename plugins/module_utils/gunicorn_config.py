@@ -1,0 +1,258 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""gunicorn.conf.py from plain data: one file that gunicorn 20.1 to 27 take, and that a person can read.
+
+Settings that an older gunicorn doesn't know are ignored in its file (on its command line they would be fatal), so all
+settings go into the file and none on the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_check import (
+    Settings,
+    check_settings,
+    flag,
+    http2,
+    octal,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_settings import SECTIONS, SETTINGS
+
+__all__ = ["ACCESS_LOGS", "GunicornConfigError", "check_settings", "packages_for", "render_config"]
+
+ACCESS_LOGS = ("json", "classic", "none")
+CLASSIC_FORMAT = '%(t)s %(p)s %(h)s "%(r)s" %(s)s %(L)s %(b)s "%(f)s" "%(a)s"'
+# One process of these fills one CPU; the others wait for I/O most of the time, so that 2 n + 1 keep n CPUs busy.
+EVENT_LOOPS = ("gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi")
+MOST_WORKERS = 12
+
+DEFAULTS: dict[str, Any] = {
+    "control_socket_disable": True,  # its default place is $HOME, which a system user doesn't have
+    "umask": 0o007,  # gunicorn's own 0 makes a socket that everybody may write
+    "worker_tmp_dir": "/dev/shm",  # a heartbeat file on a disk can block a worker; /dev/shm is there in every sandbox
+}
+
+HEADER = """\
+# Managed by Ansible (flaskworks.deploy): what is changed here by hand is overwritten.
+# Each name is a setting of gunicorn; what is not listed has gunicorn's own default.
+"""
+
+NOTIFY = """\
+
+# gunicorn tells systemd that it is ready before a worker has imported the application. Here the first worker that has
+# done so tells it (the unit needs Type=notify and NotifyAccess=all), so that a broken application fails to start.
+_notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
+
+
+def _notify_ready():
+    if _notify_socket:
+        address = "\\0" + _notify_socket[1:] if _notify_socket.startswith("@") else _notify_socket
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.sendto(b"READY=1\\nSTATUS=The application is imported", address)
+"""
+
+# atoms() feeds access_log_format; with the plain dict as wrapper nothing is escaped a second time. Works the same for
+# gunicorn's statsd logger, syslog and logconfig, because only the message changes.
+JSON_LOGGER = '''\
+
+
+def _text(value):
+    """WSGI text holds bytes as latin-1: show it as the UTF-8 that was sent, with a mark for what is none."""
+    if value is None:
+        return None
+    return str(value).encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+class JsonLogger({base}):
+    """One JSON object a line, whatever a client sends."""
+
+    atoms_wrapper_class = dict
+
+    def atoms(self, resp, req, environ, request_time):
+        client = environ.get("REMOTE_ADDR")
+        if client in (None, "", "-"):  # a unix socket: only the proxy in front can have sent these headers
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+            client = environ.get("HTTP_X_REAL_IP") or forwarded or None
+        status = resp.status.decode() if isinstance(resp.status, bytes) else str(resp.status)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        record = {{
+            "@timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "remote_addr": _text(client),
+            "protocol": _text(environ.get("SERVER_PROTOCOL")),
+            "host": _text(environ.get("HTTP_HOST")),
+            "request_method": _text(environ.get("REQUEST_METHOD")),
+            "request_path": _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
+            "status_code": int(status.split(None, 1)[0]),
+            "response_length": getattr(resp, "sent", None),
+            "referer": _text(environ.get("HTTP_REFERER")),
+            "user_agent": _text(environ.get("HTTP_USER_AGENT")),
+            "x_tracking_id": _text(environ.get("HTTP_X_TRACKING_ID")),
+            "request_time": round(request_time.total_seconds(), 6),
+        }}
+        return {{"json": json.dumps(record)}}
+
+
+logger_class = JsonLogger
+access_log_format = "%(json)s"
+'''
+
+
+class GunicornConfigError(ValueError):
+    """The settings can't be rendered; `problems` lists why."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def packages_for(worker_class: str, settings: Settings | None = None) -> list[str]:
+    """Requirements beside gunicorn itself that the worker class and the settings need, as gunicorn's own extras.
+
+    An extra lets the resolver find the release that fits the site's gunicorn: 27 wants gevent >= 24.10.1, 20.1 any.
+    A worker class given as a dotted path brings its own package, which is the caller's to name.
+    """
+    values = dict(settings or {})
+    extras = []
+    if worker_class.startswith("gevent"):
+        extras.append("gevent")
+    if worker_class == "tornado":
+        extras.append("tornado")
+    if http2(values):
+        extras.append("http2")
+    if values.get("http_parser") == "fast":
+        extras.append("fast")
+    if values.get("proc_name"):
+        extras.append("setproctitle")
+    packages = [f"gunicorn[{','.join(extras)}]"] if extras else []
+    if values.get("reload_engine") == "inotify":
+        packages.append("inotify")
+    if values.get("asgi_loop") == "uvloop":
+        packages.append("uvloop")
+    return packages
+
+
+def render_config(settings: Settings, *, access_log: str = "json", notify: str = "arbiter") -> str:
+    """The text of gunicorn.conf.py; the same settings give the same text, in whatever order they come.
+
+    access_log   json (one object a line), classic, or none (gunicorn's own settings decide)
+    notify       who tells systemd "ready": arbiter (gunicorn's way) or worker (once the application is imported)
+    Raises GunicornConfigError when check_settings finds a problem, ValueError for an unknown access_log or notify.
+    """
+    if access_log not in ACCESS_LOGS:
+        raise ValueError(f"access_log: must be one of {', '.join(ACCESS_LOGS)}, not {access_log!r}")
+    if notify not in ("arbiter", "worker"):
+        raise ValueError(f"notify: must be arbiter or worker, not {notify!r}")
+    if problems := check_settings(settings, access_log=access_log):
+        raise GunicornConfigError(problems)
+    values = _with_defaults(settings, access_log)
+    hooks = {name: values.pop(name) for name in list(values) if SETTINGS[name][0] == "hook"}
+    body = [_imports(values, hooks, access_log, notify), _sections(values)]
+    if access_log == "json":
+        base = "gunicorn.instrument.statsd.Statsd" if values.get("statsd_host") else "gunicorn.glogging.Logger"
+        body.append(JSON_LOGGER.format(base=base))
+    if notify == "worker":
+        hooks.setdefault("post_worker_init", "")
+        body.append(NOTIFY)
+    body.append(_hooks(hooks, notify))
+    return HEADER + "".join(part for part in body if part)
+
+
+def _with_defaults(settings: Settings, access_log: str) -> dict[str, Any]:
+    values = {**DEFAULTS, **settings}
+    if "control_socket" in settings and "control_socket_disable" not in settings:
+        del values["control_socket_disable"]
+    if values.get("threads", 1) > 1:
+        values.setdefault("worker_class", "gthread")
+    if access_log != "none":
+        values.setdefault("accesslog", "-")
+    if access_log == "classic":
+        values["access_log_format"] = CLASSIC_FORMAT
+    return values
+
+
+def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], access_log: str, notify: str) -> str:
+    names = set()
+    if access_log == "json":
+        names |= {
+            "datetime",
+            "json",
+            "gunicorn.instrument.statsd" if values.get("statsd_host") else "gunicorn.glogging",
+        }
+    if notify == "worker":
+        names |= {"os", "socket"}
+    if any(hooks.values()):
+        names |= {"importlib", "operator"}
+    if values.get("workers") == "auto":
+        names.add("os")
+    standard = sorted(name for name in names if not name.startswith("gunicorn"))
+    ours = sorted(names - set(standard))
+    blocks = ["".join(f"import {name}\n" for name in group) for group in (standard, ours) if group]
+    return "".join(f"\n{block}" for block in blocks)
+
+
+def _sections(values: Mapping[str, Any]) -> str:
+    lines = []
+    for section, group in SECTIONS.items():
+        present = [name for name in group if name in values]
+        if present:
+            lines += ["", f"# {section}", *(f"{name} = {_literal(name, values)}" for name in present)]
+    return "\n".join(lines) + "\n"
+
+
+def _literal(name: str, values: Mapping[str, Any]) -> str:
+    kind, value = SETTINGS[name][0], values[name]
+    if name == "workers" and value == "auto":
+        count = "len(os.sched_getaffinity(0))"
+        count = count if values.get("worker_class") in EVENT_LOOPS else f"2 * {count} + 1"
+        return f"min({count}, {MOST_WORKERS})"
+    if kind == "mode":
+        return f"0o{octal(value):03o}"
+    if name == "proxy_protocol":  # a boolean before gunicorn 25
+        return {"off": "False", "auto": "True"}.get(flag(name, value), repr(value))
+    if kind == "choice":
+        return _python(flag(name, value))
+    if kind == "list":
+        return _python([value] if isinstance(value, str) else list(value))
+    return _python(value)
+
+
+def _python(value: Any) -> str:
+    """Source text of plain data; text in double quotes where it needs no escape, else as repr() writes it.
+
+    Ansible hands over subclasses of str, dict and list, whose own repr() isn't source text.
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_python(key)}: {_python(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_python, value)) + "]"
+    if isinstance(value, str):
+        text = "".join(value)
+        quoted = repr(text)
+        return f'"{quoted[1:-1]}"' if quoted[1:-1] == text and '"' not in text else quoted
+    return repr(value)
+
+
+def _hooks(hooks: Mapping[str, str], notify: str) -> str:
+    if not hooks:
+        return ""
+    text = ""
+    if any(hooks.values()):
+        text += (
+            "\n\ndef _imported(path):\n"
+            '    """Import a hook when it runs: with the application\'s code on the path, and anew after a reload."""\n'
+            '    module, _, name = path.partition(":")\n'
+            "    return operator.attrgetter(name)(importlib.import_module(module))\n"
+        )
+    for name in SETTINGS:
+        if name in hooks:
+            parameters = ", ".join(map(str, SETTINGS[name][1]))
+            text += f"\n\ndef {name}({parameters}):\n"
+            if hooks[name]:
+                text += (
+                    f"    {'return ' if name == 'ssl_context' else ''}_imported({_python(hooks[name])})({parameters})\n"
+                )
+            if name == "post_worker_init" and notify == "worker":
+                text += "    _notify_ready()\n"
+    return text
