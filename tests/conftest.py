@@ -1,4 +1,4 @@
-"""What all tests share: a count of the tests that ran, for the runner (tests/run)."""
+"""What all tests share: a count of the tests that ran, for the runner (tests/run.py)."""
 
 from __future__ import annotations
 

@@ -96,4 +96,3 @@ def docker_flags() -> tuple[str, ...]:
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return (*tmpfs, "--cgroupns=private")
     return (*tmpfs, "--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw")
-

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Test hosts: `hosts.py up|down|restart|list|clean|exec|ssh`. See docs/testing.md.
 
 A host is a container with systemd as PID 1 that Ansible reaches over SSH as the sudo user `deploy`, as in production.
@@ -24,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hosts.engine import Engine, HostError, find_engine
-from hosts.image import SUITES, ensure_image
+from hosts.image import SUITES, ensure_image, remove_images
 from hosts.trust import SYSTEM_BUNDLE, controller_bundle, missing_certificates, trust_script
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +83,7 @@ def free_ports(count: int) -> list[int]:
 
     Chosen here and not by the engine: Docker gives a restarted container other random ports.
     """
-    sockets = [socket.socket() for _ in range(count)]
+    sockets = [socket.socket() for dummy in range(count)]
     try:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
@@ -101,7 +100,8 @@ def ensure_key() -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not KEY.exists():
             subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "flaskworks test hosts", "-f", str(KEY)], check=True
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "flaskworks test hosts", "-f", str(KEY)],
+                check=True,
             )
     return KEY.with_suffix(".pub").read_text().strip()
 
@@ -224,7 +224,9 @@ def up(engine: Engine, args: argparse.Namespace) -> None:
     host = next((host for host in find_hosts(engine) if host.name == args.name), None)
     alias = args.inventory_name or args.name
     if host and (host.debian != args.debian or set(publish) - set(host.ports)):
-        raise HostError(f"{args.name} exists with Debian {host.debian} and ports {list(host.ports)}: take it down first")
+        raise HostError(
+            f"{args.name} exists with Debian {host.debian} and ports {list(host.ports)}: take it down first"
+        )
     if host is None:
         host = create(engine, args.name, args.debian, publish, alias)
     elif not host.running:
@@ -271,6 +273,8 @@ def clean(engine: Engine, args: argparse.Namespace) -> None:
     for host in find_hosts(engine):
         if host.name.startswith(args.prefix):
             remove(engine, host)
+    if args.images:
+        remove_images(engine)
 
 
 def execute(engine: Engine, args: argparse.Namespace) -> None:
@@ -304,7 +308,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     command("list", list_hosts, "this checkout's hosts", named=False)
     sub = command("clean", clean, "remove this checkout's hosts", named=False)
     sub.add_argument("--prefix", default="", help="only those whose names begin so")
-    for name, function, text in (("exec", execute, "run a command as root, through the engine"), ("ssh", ssh, "log in")):
+    sub.add_argument("--images", action="store_true", help="and the images, unless another checkout's hosts use them")
+    for name, function, text in (
+        ("exec", execute, "run a command as root, through the engine"),
+        ("ssh", ssh, "log in"),
+    ):
         command(name, function, text).add_argument("command", nargs=argparse.REMAINDER)
     return parser.parse_args(argv)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from hosts.engine import Engine, HostError, as_root
 
 HERE = Path(__file__).resolve().parent
+REPOSITORY = "localhost/flaskworks-debian"
 SUITES = {"12": "bookworm", "13": "trixie"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # python3-apt: without it Ansible's apt module fails in check mode.
@@ -74,13 +75,12 @@ def debian_sources(sources: Iterable[Source], own_codename: str, wanted: str) ->
     """
     lines: list[str] = []
     for source in sources:
-        base, _, rest = source.suite.partition("-")
-        ours = base in (own_codename, "stable", "oldstable") and rest in ("", "updates", "security")
+        base, dash, rest = source.suite.partition("-")
+        ours = base in (own_codename, "stable", "oldstable") and dash + rest in ("", "-updates", "-security")
         debian_key = source.signed_by in ("", KEYRING) or "debian-archive-" in source.signed_by
         if not (ours and debian_key and "main" in source.components):
             continue
-        suite = f"{wanted}-{rest}" if rest else wanted
-        line = Source(source.uri, suite, ("main",)).line()
+        line = Source(source.uri, wanted + dash + rest, ("main",)).line()
         if line not in lines:
             lines.append(line)
     return lines
@@ -127,7 +127,7 @@ def ensure_image(engine: Engine, debian: str, cache: Path) -> str:
     setup = HERE / "image" / "setup.sh"
     proxies = apt_proxies()
     recipe = "\n".join([suite, *PACKAGES, *lines, *proxies, setup.read_text()])
-    tag = f"localhost/flaskworks-debian{debian}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    tag = f"{REPOSITORY}{debian}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if engine.has_image(tag):
         return tag
     cache.mkdir(parents=True, exist_ok=True)
@@ -157,10 +157,21 @@ def build_image(
     try:
         with tarball.open("wb") as out, log.open("wb") as err:
             done = subprocess.run(
-                [*argv, "--format=tar", suite, "-", *lines], check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                [*argv, "--format=tar", suite, "-", *lines],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
             )
         if done.returncode:
             raise HostError(f"mmdebstrap failed:\n{log.read_text(errors='replace')[-3000:]}")
         engine.import_tarball(tarball, tag)
     finally:
         tarball.unlink(missing_ok=True)
+
+
+def remove_images(engine: Engine) -> None:
+    """Remove what ensure_image built and nothing uses."""
+    for tag in engine.run("images", "--format={{.Repository}}:{{.Tag}}").stdout.split():
+        if tag.startswith(REPOSITORY):
+            engine.run("rmi", tag, check=False)
