@@ -1,6 +1,8 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What belongs to the application itself: its directories, its shared data, and commands run as its user in its own sandbox."""
+"""What belongs to the application itself: its directories, its shared data, and commands run as its user in its own
+sandbox.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,26 @@ def ensure_base(layout: Layout, app: Mapping[str, Any], account: pwd.struct_pass
         os.chown(path, 0, 0)
         os.chmod(path, 0o711)
     os.makedirs(layout.shared, exist_ok=True)
+    adopt_data(layout.shared, account)
     os.chown(layout.shared, account.pw_uid, account.pw_gid)
     os.chmod(layout.shared, 0o751)
     if app.get("log_dir"):
         os.makedirs(app["log_dir"], exist_ok=True)
         os.chown(app["log_dir"], account.pw_uid, _group("adm"))
         os.chmod(app["log_dir"], 0o2750)
+
+
+def adopt_data(shared: str, account: pwd.struct_passwd) -> None:
+    """Give the data of a removed application to the user it has now: an account made anew may have other numbers."""
+    left = os.stat(shared)
+    if left.st_uid in (0, account.pw_uid):
+        return
+    for _folder, folders, files, opened in os.fwalk(shared):
+        for name in (*folders, *files):
+            found = os.stat(name, dir_fd=opened, follow_symlinks=False)
+            owner = account.pw_uid if found.st_uid == left.st_uid else -1
+            group = account.pw_gid if found.st_gid == left.st_gid else -1
+            os.chown(name, owner, group, dir_fd=opened, follow_symlinks=False)
 
 
 def ensure_shared(layout: Layout, app: Mapping[str, Any], account: pwd.struct_passwd) -> None:
