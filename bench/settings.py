@@ -14,6 +14,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from measure import BenchError, check_unchanged, machine
 from noop import NOOP_SECONDS, OURS, ROOT, Host, ansible_version, build_environment, interleave
