@@ -7,7 +7,6 @@ export PYTHON VENV
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_HOME := $(CURDIR)/.ansible
 RUN := $(VENV)/bin/python tests/run.py
-SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard | xargs grep -lE '^\#!(/bin/|/usr/bin/env )(ba)?sh')
 
 .DEFAULT_GOAL := help
 .PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop docs lock build clean venv
@@ -25,13 +24,7 @@ test: ## Everything: lint, sanity, unit tests and every scenario, two at a time
 
 lint: ## yamllint, ansible-lint, ruff, mypy, shellcheck, the changelog
 	@tests/bootstrap lint
-	yamllint --strict -c .yamllint.yml .
-	ANSIBLE_CONFIG=$(CURDIR)/ansible.cfg ansible-lint --offline --profile production -q
-	ruff check
-	ruff format --check
-	mypy
-	shellcheck $(SHELL_FILES)
-	antsibull-changelog lint
+	tests/lint
 
 unit: ## Unit tests; T="-k name" narrows them
 	@tests/bootstrap

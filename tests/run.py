@@ -1,8 +1,8 @@
 """Runs what proves the project, two jobs at a time: `python tests/run.py [--jobs N] [--keep] JOB...`.
 
 A job is `lint`, `sanity`, `unit`, the name of a scenario, or `scenarios` for all of them. A job's output goes to
-.cache/logs/JOB.log; the end of it is shown when the job fails. A job that ran no test has failed. The last line sums up:
-tests passed, tests failed.
+.cache/logs/JOB.log; the end of it is shown when the job fails. A job that ran no test has failed. The last line sums
+up: tests passed, tests failed.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def create(engine: Engine, name: str, debian: str, publish: list[str], hostname:
 
 
 def wait_booted(engine: Engine, host: Host) -> None:
-    """Return when systemd has started everything. Raises HostError with the failed units when something did not start."""
+    """Return when systemd has started everything. Raises HostError with the units that failed."""
     deadline = time.monotonic() + BOOT_SECONDS
     state = ""
     while time.monotonic() < deadline:

@@ -1,6 +1,7 @@
 """The controller's certificate authorities in a host's trust store.
 
-Behind a proxy that inspects TLS, what runs on a host (apt, git, pip, uv) must trust the same authority as the controller.
+Behind a proxy that inspects TLS, what runs on a host (apt, git, pip, uv) must trust the same authority as the
+controller.
 """
 
 from __future__ import annotations
