@@ -1,0 +1,40 @@
+"""The runner believes exit codes and counts of tests, and both must be good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import run
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "counts", "passed", "failed"),
+    [
+        ("default", 0, (5, 0, 0), 5, 0),
+        ("default", 0, (5, 0, 2), 5, 0),
+        ("default", 1, (5, 2, 0), 5, 2),
+        ("default", 2, (5, 0, 0), 5, 1),
+        ("default", 0, (0, 0, 0), 0, 1),
+        ("default", 0, (0, 0, 3), 0, 1),
+        ("default", 0, (4, 1, 0), 4, 1),
+        ("unit", 0, (0, 0, 0), 0, 1),
+        ("lint", 0, (0, 0, 0), 1, 0),
+        ("lint", 1, (0, 0, 0), 0, 1),
+    ],
+)
+def test_a_job_is_judged(job: str, code: int, counts: tuple[int, int, int], passed: int, failed: int) -> None:
+    outcome = run.judge(job, code, counts, 1.0)
+    assert (outcome.passed, outcome.failed) == (passed, failed)
+
+
+def test_the_sessions_of_a_scenario_are_added_up(tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    report.write_text('{"passed": 3, "failed": 0, "skipped": 1}\n{"passed": 2, "failed": 1, "skipped": 0}\n')
+    assert run.count_tests(report) == (5, 1, 1)
+    assert run.count_tests(tmp_path / "absent.jsonl") == (0, 0, 0)
+
+
+def test_every_folder_with_a_configuration_is_a_scenario() -> None:
+    assert "default" in run.scenarios()
+    assert "test_host" in run.scenarios()
