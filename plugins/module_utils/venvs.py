@@ -24,29 +24,61 @@ sandbox and an unprivileged user; the functions themselves only read files below
 
 from __future__ import annotations
 
-import subprocess
+import hashlib
+import json
+import os
+import re
+import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs_requirements as reqs
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import (
+    FROZEN,
+    discard,
+    find_sealed,
+    seal,
+    sealed,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_tools import (
+    UV_VERSION,
+    Runner,
+    VenvError,
+    call,
+    command_env,
+    ensure_uv,
+    interpreter_abi,
+    plain_runner,
+    write_file,
+)
 
-class VenvError(Exception):
-    """An environment can't be made; the message says why in words for the user, with the installer's last lines."""
+__all__ = [
+    "FROZEN",
+    "UV_VERSION",
+    "Runner",
+    "VenvError",
+    "VenvSpec",
+    "build",
+    "command_env",
+    "detect",
+    "digest",
+    "discard",
+    "ensure_uv",
+    "find_sealed",
+    "inputs_digest",
+    "interpreter_abi",
+    "plain_runner",
+    "resolve",
+    "seal",
+    "sealed",
+]
 
-
-class Runner(Protocol):
-    """Runs one command to its end and never raises for its exit status.
-
-    argv        absolute program (or one on env's PATH) and its arguments
-    env         the whole environment of the command: nothing else is inherited
-    cwd         directory it starts in
-    stdin       text for its standard input (None: nothing to read)
-    returns     stdout and stderr captured as text (UTF-8, errors replaced)
-    """
-
-    def __call__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]: ...
+BESIDE_LOCK = "# beside uv.lock:"
+INDEX_VARIABLES = re.compile(
+    r"(PIP|UV)_(\w*INDEX\w*|FIND_LINKS|NO_BINARY|ONLY_BINARY|PRE|PRERELEASE|CONSTRAINT|CONSTRAINTS|EXCLUDE_NEWER)"
+)
 
 
 @dataclass(frozen=True)
@@ -80,72 +112,238 @@ class VenvSpec:
 def detect(spec: VenvSpec) -> VenvSpec:
     """Fill in what the project offers when no requirements are named.
 
-    In this order: requirements.txt; uv.lock (installer uv); pyproject.toml; nothing but `packages`. A pyproject.toml
-    with a [build-system] and no requirements.txt means that the project itself is installed.
+    In this order: uv.lock (installer uv); requirements.txt; pyproject.toml; nothing but `packages`. A project whose
+    pyproject.toml has a [build-system] is installed itself, unless requirements.txt lists what it needs.
     Returns the spec unchanged when it names requirements. Raises VenvError for a file that can't be read.
     """
-    raise NotImplementedError
-
-
-def interpreter_abi(interpreter: str, run: Runner) -> str:
-    """One line that two environments must share to be interchangeable, e.g. "cpython-311-x86_64-linux-gnu /usr/bin/python3.11".
-
-    Raises VenvError when the interpreter is missing (naming those that are there) or can't make environments.
-    """
-    raise NotImplementedError
+    if spec.requirements or spec.lock_project or spec.install_project:
+        return spec
+    project = _pyproject(spec)
+    packaged = "build-system" in project
+    if spec.installer == "uv" and project and _exists(spec, "uv.lock"):
+        return replace(spec, lock_project=True, install_project=packaged)
+    if _exists(spec, "requirements.txt"):
+        return replace(spec, requirements=["requirements.txt"])
+    if packaged:
+        return replace(spec, install_project=True)
+    return replace(spec, packages=[*project.get("project", {}).get("dependencies", []), *spec.packages])
 
 
 def inputs_digest(spec: VenvSpec, abi: str) -> str:
-    """Hex digest of everything that is known without asking an index: file contents, packages, installer, ABI, index."""
-    raise NotImplementedError
+    """Hex digest of all that is known without asking an index: file contents, packages, installer, ABI, index.
+
+    Raises VenvError for a file that can't be read.
+    """
+    found = _read(spec)
+    parts: dict[str, Any] = {
+        "abi": abi,
+        "installer": spec.installer,
+        "options": found.options,
+        "lines": found.lines,
+        "constraints": found.constraints,
+        "hashes": found.hashes,
+        "packages": list(spec.packages),
+        "index": {key: value for key, value in sorted(spec.env.items()) if INDEX_VARIABLES.fullmatch(key)},
+        "source": _source(spec, found),
+    }
+    if spec.lock_project:
+        parts["lock"] = [_file(spec, name) for name in ("pyproject.toml", "uv.lock")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def resolve(spec: VenvSpec, abi: str, run: Runner, uv: str | None, scratch: str) -> str:
-    """The exact set as the text of a requirements file: sorted, one requirement a line, with hashes when some were given.
+    """The exact set as a requirements file: sorted, one requirement a line, with hashes when some were given.
 
+    abi: as interpreter_abi() gave it; its path is the interpreter that resolves.
     scratch: an empty directory that `run` may write; the caller removes it.
-    Raises VenvError with the installer's own last lines.
+    Raises VenvError with the installer's own last lines, or when a hash can't be honoured.
     """
-    raise NotImplementedError
+    found = _read(spec)
+    python = abi.partition(" ")[2]
+    wanted = [*found.lines, *spec.packages]
+    constraints = list(found.constraints)
+    exported: list[str] = []
+    if spec.lock_project:
+        exported = _export(spec, python, run, _need(uv))
+        constraints += [_bare(line) for line in exported if reqs.name_of(line) and "==" in line]
+    elif spec.install_project:
+        wanted.append(".")
+    lines: list[str] = []
+    if wanted:
+        write_file(run, python, f"{scratch}/requirements.in", "\n".join([*found.options, *wanted, ""]))
+        write_file(run, python, f"{scratch}/constraints.txt", "\n".join([*constraints, ""]))
+        ask = _resolve_by_uv if spec.installer == "uv" else _resolve_by_pip
+        lines = [_relative(line, spec.project_dir) for line in ask(spec, python, run, uv, scratch, bool(found.hashes))]
+    source = _source(spec, found)
+    head = [f"# installer: {spec.installer}", *([f"# source: {source}"] if source else []), *found.options, ""]
+    if not spec.lock_project:
+        return "\n".join(head) + reqs.render(_with_given_hashes(lines, found))
+    locked = {reqs.name_of(line) for line in exported}
+    beside = [line for line in lines if reqs.name_of(line) not in locked]
+    return "\n".join(head) + reqs.render(exported) + f"{BESIDE_LOCK}\n" + reqs.render(beside)
 
 
 def digest(abi: str, resolved: str) -> str:
     """Hex SHA-256 that names an environment; callers take its first 16 characters."""
-    raise NotImplementedError
+    return hashlib.sha256(f"{abi}\n{resolved}".encode()).hexdigest()
 
 
 def build(spec: VenvSpec, resolved: str, dest: str, run: Runner, uv: str | None) -> None:
     """Make the complete environment at `dest`: absent, or an empty directory that `run` may write.
 
-    Byte-compiled, files copied (no hard links into a cache), the resolved text kept in dest/flaskworks-requirements.txt.
+    Byte-compiled, files copied (no links into a cache), the resolved text kept in dest/flaskworks-requirements.txt.
     An environment can't be moved afterwards: its scripts name their interpreter by path. Raises VenvError.
     """
-    raise NotImplementedError
+    python = f"{dest}/bin/python"
+    cwd = spec.project_dir
+    if spec.installer == "uv":
+        make = [_need(uv), "venv", "--quiet", "--allow-existing", "--python", spec.interpreter, dest]
+    else:
+        make = [spec.interpreter, "-m", "venv", dest]
+    call(run, make, spec.env, "/", f"Making the environment {dest}")
+    write_file(run, python, f"{dest}/{FROZEN}", resolved)
+    wanted = resolved
+    listed = f"{dest}/{FROZEN}"
+    if spec.lock_project:
+        sync = [_need(uv), "sync", "--locked", "--no-dev", "--inexact", "--compile-bytecode", "--link-mode=copy"]
+        sync += ["--no-editable" if spec.install_project else "--no-install-project", "--python", python]
+        call(run, sync, {**spec.env, "UV_PROJECT_ENVIRONMENT": dest}, cwd, "Installing what uv.lock says")
+        wanted = resolved.partition(BESIDE_LOCK)[2]
+        listed = f"{dest}/.beside-lock.txt"
+        write_file(run, python, listed, wanted)
+    if not any(not line.startswith("-") for line in reqs.logical_lines(wanted)):
+        return
+    # The list is complete and exact: no resolver may add to it.
+    if spec.installer == "uv":
+        install = [_need(uv), "pip", "install", "--python", python, "--compile-bytecode", "--link-mode=copy"]
+    else:
+        install = [python, "-m", "pip", "install", "--quiet", "--no-warn-script-location"]
+    install += ["--no-deps", *(["--require-hashes"] if _all_hashed(wanted) else []), "-r", listed]
+    call(run, install, spec.env, cwd, "Installing the packages")
 
 
-def seal(dest: str, *, inputs: str, abi: str, resolved: str) -> None:
-    """Declare `dest` complete: everything in it is written to disk first, then the marker. Called as its final owner."""
-    raise NotImplementedError
+def _resolve_by_uv(spec: VenvSpec, python: str, run: Runner, uv: str | None, scratch: str, hashed: bool) -> list[str]:
+    argv = [
+        _need(uv),
+        "pip",
+        "compile",
+        "--quiet",
+        "--python",
+        python,
+        "--no-header",
+        "--no-annotate",
+        "--no-strip-extras",
+    ]
+    argv += ["--constraint", f"{scratch}/constraints.txt", *(["--generate-hashes"] if hashed else [])]
+    said = call(run, [*argv, f"{scratch}/requirements.in"], spec.env, spec.project_dir, "Resolving the requirements")
+    return [line for line in reqs.logical_lines(said) if not line.startswith("--")]
 
 
-def sealed(dest: str) -> dict[str, str] | None:
-    """The marker's content ({"inputs", "abi", "digest", "made"}) when the environment is complete, else None."""
-    raise NotImplementedError
+def _resolve_by_pip(spec: VenvSpec, python: str, run: Runner, uv: str | None, scratch: str, hashed: bool) -> list[str]:
+    call(run, [python, "-m", "venv", f"{scratch}/venv"], spec.env, "/", "Making an environment to resolve in")
+    argv = [f"{scratch}/venv/bin/python", "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+    argv += [
+        "--report",
+        "-",
+        "--constraint",
+        f"{scratch}/constraints.txt",
+        "--requirement",
+        f"{scratch}/requirements.in",
+    ]
+    said = call(run, argv, spec.env, spec.project_dir, "Resolving the requirements")
+    return [_from_report(item, hashed) for item in json.loads(said)["install"]]
 
 
-def find_sealed(venvs_dir: str, inputs: str) -> str | None:
-    """Path of a sealed environment in `venvs_dir` made from the same inputs, the newest first."""
-    raise NotImplementedError
+def _from_report(item: Mapping[str, Any], hashed: bool) -> str:
+    """A requirement line from one entry of pip's installation report (PEP 610 download_info)."""
+    name, version = item["metadata"]["name"], item["metadata"]["version"]
+    info = item["download_info"]
+    if "vcs_info" in info:
+        folder = f"#subdirectory={info['subdirectory']}" if info.get("subdirectory") else ""
+        return f"{name} @ {info['vcs_info']['vcs']}+{info['url']}@{info['vcs_info']['commit_id']}{folder}"
+    archive = info.get("archive_info", {})
+    digests = [f"sha256:{archive['hashes']['sha256']}"] if archive.get("hashes", {}).get("sha256") else []
+    if item.get("is_direct"):
+        return f"{name} @ {info['url']}" + (f"#{digests[0].replace(':', '=')}" if digests else "")
+    return f"{name}=={version}" + "".join(f" --hash={value}" for value in digests if hashed)
 
 
-def discard(dest: str) -> None:
-    """Remove an environment directory, complete or not; nothing happens when it is absent. Never follows links."""
-    raise NotImplementedError
+def _export(spec: VenvSpec, python: str, run: Runner, uv: str) -> list[str]:
+    argv = [uv, "export", "--quiet", "--locked", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"]
+    argv += ["--format", "requirements-txt", "--python", python]
+    said = call(run, argv, spec.env, spec.project_dir, "Reading uv.lock")
+    return [line for line in reqs.logical_lines(said) if not line.startswith("--")]
 
 
-def ensure_uv(run: Runner, *, env: Mapping[str, str], root: str = "/opt/flaskworks") -> str:
-    """Path of the pinned uv, <root>/uv-<version>/bin/uv; installed with python3 -m venv and pip when absent.
+def _with_given_hashes(lines: Sequence[str], found: reqs.Requirements) -> list[str]:
+    """The hashes that the files give replace what the index says; a package that got away from its pin fails."""
+    result = []
+    for line in lines:
+        name = reqs.name_of(line)
+        given = found.hashes.get(name)
+        requirement = reqs.split_hashes(line)[0]
+        if given and given[0] and reqs.pinned_version(requirement) != given[0]:
+            raise VenvError(f"{name}: the requirements pin {given[0]} by hash, but {requirement} was resolved")
+        result.append(" ".join([requirement, *(f"--hash={item}" for item in given[1])]) if given else line)
+    return result
 
-    Safe to call twice at once and to be killed at any point. Raises VenvError.
-    """
-    raise NotImplementedError
+
+def _all_hashed(text: str) -> bool:
+    lines = [line for line in reqs.logical_lines(text) if not line.startswith("-")]
+    return bool(lines) and all("--hash=" in line for line in lines)
+
+
+def _relative(line: str, project_dir: str) -> str:
+    """A local requirement without the place where it happened to lie while it was resolved."""
+    match = re.fullmatch(
+        r"(?:(?P<name>[\w.\[\],-]+)\s*@\s*)?(?P<url>file://\S+|/\S+)(?P<rest>.*)", line.removeprefix("-e ")
+    )
+    if not match:
+        return line.removeprefix("-e ")
+    path = unquote(urlsplit(match["url"]).path)
+    inside = os.path.relpath(path, os.path.realpath(project_dir))
+    if inside.startswith("..") or project_dir == "/":
+        return line
+    return f"./{inside}{match['rest']}".replace("./.", ".", 1)
+
+
+def _bare(line: str) -> str:
+    return reqs.split_hashes(line)[0]
+
+
+def _source(spec: VenvSpec, found: reqs.Requirements) -> str:
+    """The source's digest when the environment will hold some of the source's own code."""
+    return spec.source_digest if spec.install_project or found.local else ""
+
+
+def _read(spec: VenvSpec) -> reqs.Requirements:
+    try:
+        return reqs.read(spec.project_dir, spec.requirements, spec.constraints)
+    except reqs.RequirementsError as error:
+        raise VenvError(str(error)) from error
+
+
+def _exists(spec: VenvSpec, name: str) -> bool:
+    return os.path.isfile(os.path.join(spec.project_dir, name))
+
+
+def _file(spec: VenvSpec, name: str) -> str:
+    try:
+        return reqs.text_of(spec.project_dir, os.path.join(spec.project_dir, name))
+    except reqs.RequirementsError as error:
+        raise VenvError(str(error)) from error
+
+
+def _pyproject(spec: VenvSpec) -> dict[str, Any]:
+    if not _exists(spec, "pyproject.toml"):
+        return {}
+    try:
+        return tomllib.loads(_file(spec, "pyproject.toml"))
+    except tomllib.TOMLDecodeError as error:
+        raise VenvError(f"pyproject.toml is no TOML: {error}") from error
+
+
+def _need(uv: str | None) -> str:
+    if uv is None:
+        raise ValueError("the uv installer needs the path of uv")
+    return uv
