@@ -1,6 +1,8 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's part of flaskworks.deploy.release: read local sources and templates, ask the host once, deploy what changed."""
+"""The controller's part of flaskworks.deploy.release: read local sources and templates, ask the host once, deploy
+what changed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ SEALED = ("secrets", "files")
 GIVEN = frozenset({"apps", "owner", "only", "build_env", "state", "keep_data"})
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     """Runs the module once to inspect, and once more for each application that changes."""
 
     TRANSFERS_FILES = True
@@ -59,7 +61,9 @@ class ActionModule(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _prepare(self, apps: dict[str, Any], variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split the applications into what may be shown and what may not, with templates rendered and local sources digested."""
+        """Split the applications into what may be shown and what may not, with templates rendered and local sources
+        digested.
+        """
         plain: dict[str, Any] = {}
         sealed: dict[str, Any] = {}
         for name, app in apps.items():
@@ -78,7 +82,9 @@ class ActionModule(ActionBase):
         return plain, sealed
 
     def _local_source(self, source: dict[str, Any]) -> str:
-        """Return the absolute local directory; a relative one is looked up from where the playbook lies, then from where it runs."""
+        """Return the absolute local directory; a relative one is looked up from where the playbook lies, then from
+        where it runs.
+        """
         path = os.path.expanduser(str(source["path"]))
         candidates = (
             [path] if os.path.isabs(path) else [os.path.join(self._loader.get_basedir(), path), os.path.abspath(path)]
@@ -128,7 +134,7 @@ class ActionModule(ActionBase):
                 )
                 continue
             display.display(f"{name}: {finding['action']} ({'; '.join(finding['reason'])})", color="yellow")
-            alone = {
+            alone: dict[str, Any] = {
                 "apps": {name: plain[name]},
                 "sealed": json.dumps({"apps": {name: sealed[name]}, "build_env": build_env}),
             }
@@ -156,7 +162,8 @@ class ActionModule(ActionBase):
         result["changed"] = True
         result["stopped"] = unlisted
         display.display(
-            f"no longer listed, stopped: {', '.join(unlisted)} (files stay; list it again to start it, or remove it with state absent)",
+            f"no longer listed, stopped: {', '.join(unlisted)}. Files stay: list it again to have it back, "
+            "or remove it with state absent.",
             color="yellow",
         )
         if not self._task.check_mode:
@@ -187,7 +194,7 @@ class ActionModule(ActionBase):
 
 
 def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:
-    return app["source"]["type"] == "path" and finding["action"] == "deploy"
+    return bool(app["source"]["type"] == "path" and finding["action"] == "deploy")
 
 
 def _summary(finding: dict[str, Any], action: str | dict[str, str]) -> dict[str, Any]:
@@ -196,7 +203,9 @@ def _summary(finding: dict[str, Any], action: str | dict[str, str]) -> dict[str,
 
 
 def _difference(finding: dict[str, Any]) -> dict[str, str]:
-    """Return the parts of the live and the wanted release as lines; only digests of them, and the version of the code."""
+    """Return the parts of the live and the wanted release as lines; only digests of them, and the version of the
+    code.
+    """
     name = finding["app"]
     texts = [
         "".join(f"{part}: {value}\n" for part, value in sorted(facts.items()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,6 +126,28 @@ def _created_path(layout: Layout, release_id: str, creates: str) -> str:
     """A path below shared/ (with or without that word in front: the source has a link to it) or in the source."""
     path = relative_path(creates, "creates")
     return f"{layout.base}/{path}" if path.startswith("shared/") else f"{layout.source(release_id)}/{path}"
+
+
+def log_position(path: str) -> int:
+    """Return the size of a log file now, 0 when there is none."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
+
+
+def log_since(path: str, position: int) -> str:
+    """Return what was written to a log file since; the file is the application's, so no link is followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    with open(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(min(position, end), end - 65536))
+        return stream.read().decode(errors="replace")
 
 
 def _group(name: str) -> int:

@@ -23,8 +23,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import tree_seal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import check_out, fetch_commit
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, hidden_parts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp, write_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
@@ -37,18 +37,19 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
     SYSTEM_PATH,
     BuildSandbox,
     account_of,
-    run,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import open_to_web, seal_tree
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
 
 
 @dataclass
 class Order:
     """All that one release is made from.
 
-    ``app`` is the entry of the plan, secrets and rendered files (name -> text) included; ``version`` the commit or the source's digest.
+    ``app`` is the entry of the plan, secrets and rendered files (name -> text) included; ``version`` the commit or
+    the source's digest.
     """
 
     app: Mapping[str, Any]
@@ -69,7 +70,11 @@ class Order:
         return account_of(self.app["user"]).pw_gid
 
     def secret_values(self) -> list[str]:
-        return [*map(str, self.app.get("secrets", {}).values()), *map(str, self.app.get("files", {}).values())]
+        files = map(str, self.app.get("files", {}).values())
+        return [
+            *map(str, self.app.get("secrets", {}).values()),
+            *(part for text in files for part in hidden_parts(text)),
+        ]
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -82,7 +87,10 @@ class Order:
 
 
 def build_release(order: Order, release_id: str) -> None:
-    """Build, seal and check a release. Its record is written last: a release without one is unfinished. Raises ReleaseError."""
+    """Build, seal and check a release.
+
+    Its record is written last: a release without one is unfinished. Raises ReleaseError.
+    """
     layout, app = order.layout, order.app
     account, builder = account_of(app["user"]), account_of(BUILD_USER)
     ensure_base(layout, app, account)
@@ -125,9 +133,17 @@ def build_release(order: Order, release_id: str) -> None:
         "parts": dict(order.parts),
         "venv": os.path.basename(venv),
         "seal": seal,
-        "venv_seal": tree_seal(venv),
+        "venv_seal": environment_seal(venv),
     }
     write_file(layout.record(release_id), json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def environment_seal(venv: str) -> str:
+    """Return the seal of a virtual environment.
+
+    Later releases may write its marker again and let nginx read files of it: neither counts.
+    """
+    return tree_seal(venv, frozenset({MARKER}), modes=False)
 
 
 def _directory(path: str, mode: int) -> None:
@@ -138,9 +154,8 @@ def _directory(path: str, mode: int) -> None:
 def _place_source(order: Order, source: str) -> None:
     given = order.app["source"]
     if given["type"] == "git":
-        fetch_commit(order.layout.mirror, given, order.version, order.build_env)
         subdirectory = relative_path(given["subdir"], "source.subdir") if given.get("subdir") else ""
-        check_out(order.layout.mirror, order.version, subdirectory, source, order.build_env)
+        place_commit(order.layout.mirror, given["url"], order.version, subdirectory, source, order.build_env)
     elif given["type"] == "path":
         if not order.archive:
             raise ReleaseError("source", "the controller sent no archive of the source directory")
@@ -154,7 +169,9 @@ def _place_source(order: Order, source: str) -> None:
 
 
 def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str, str]:
-    """Return the path of a sealed virtual environment for this source and its exact requirements; builds it when needed."""
+    """Return the path of a sealed virtual environment for this source and its exact requirements; builds it when
+    needed.
+    """
     python, layout = order.app["python"], order.layout
     variables = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", **order.build_env}
     scratch = f"{CACHE_DIRECTORY}/scratch.{layout.app}"
@@ -177,8 +194,8 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
                 source_digest=order.version,
             )
         )
-        abi = venvs.interpreter_abi(spec.interpreter, plain_runner)
-        uv = venvs.ensure_uv(plain_runner, env=variables) if spec.installer == "uv" else None
+        abi = venvs.interpreter_abi(spec.interpreter, venvs.plain_runner())
+        uv = venvs.ensure_uv(venvs.plain_runner(), env=variables) if spec.installer == "uv" else None
         inputs = venvs.inputs_digest(spec, abi)
         found = venvs.find_sealed(layout.venvs, inputs)
         if found is None:
@@ -194,16 +211,11 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         raise ReleaseError("python", "the Python environment can't be made", str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    lock = f"{found}/flaskworks-requirements.txt"
+    lock = f"{found}/{venvs.FROZEN}"
     if not os.path.exists(lock):
         return found, ""
     with open(lock, encoding="utf-8") as stream:
         return found, stream.read()
-
-
-def plain_runner(argv: Any, *, env: Mapping[str, str], cwd: str, stdin: str | None = None) -> Any:
-    """Run one command of the system itself as root; see ``venvs.Runner``."""
-    return run(argv, env=env, cwd=cwd, input=stdin or "")
 
 
 def _owned_by_builder(path: str) -> None:
@@ -239,12 +251,13 @@ def _build_commands(order: Order, sandbox: BuildSandbox, source: str, venv: str)
             raise ReleaseError(
                 "build", f"the build command '{command}' failed ({result.returncode})", result.stdout + result.stderr
             )
-    # The application can never write bytecode into its own code. A file that does not compile is no fault: templates of code exist.
+    # The application can never write bytecode into its own code. A file that does not compile is no fault: templates
+    # of code exist.
     sandbox.run([f"{venv}/bin/python", "-m", "compileall", "-q", "."], variables, source, [source], [venv])
 
 
 def _seal_source(order: Order, release_id: str, seeds: list[str]) -> None:
-    """Make the source root's; then put what no build may see into it: links to shared directories and rendered files."""
+    """Make the source root's; then drop its shared directories and write the rendered files, which no build may see."""
     source = order.layout.source(release_id)
     public = [path for kind, path in map(public_target, order.app.get("public", {}).values()) if kind == "src"]
     for name in order.app.get("shared", []):
@@ -283,10 +296,8 @@ def _write_parts(order: Order, release_id: str, resolved: str) -> None:
     """Write the configuration, the environment, the exact requirements and the units of the release."""
     layout, app = order.layout, order.app
     release = layout.release(release_id)
-    venv = f"{release}/venv"
-    standard = {"PATH": f"{venv}/bin:{SYSTEM_PATH}", "VIRTUAL_ENV": venv, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        text = environment_text({**standard, **app.get("env", {}), **app.get("secrets", {})})
+        text = environment_text({**app.get("env", {}), **app.get("secrets", {})})
     except ValueError as error:
         raise ReleaseError("environment", str(error)) from error
     write_file(layout.environment(release_id), text, 0o640, order.group)

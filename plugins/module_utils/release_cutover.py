@@ -20,10 +20,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import (
     Health,
-    ProbeFailed,
+    ProbeError,
     wait_until_healthy,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run, stop_commands
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import stop_commands
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     enable_units,
     install_units,
@@ -34,17 +34,22 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     unit_states,
 )
 
-# Two looks that find nothing, this far apart, are needed: between them a connection may pass from the queue to a worker.
+# Two looks that find nothing, this far apart, are needed: between them a connection may pass from the queue to a
+# worker.
 DRAIN_PAUSE = 0.05
 DRAIN_MARGIN = 5.0
 
 
-def clear_leftovers(layout: Layout) -> None:
-    """Remove what an interrupted deploy left: its commands, instances that never went live, releases that were never finished."""
+def clear_leftovers(layout: Layout, limit: float) -> None:
+    """Remove what an interrupted deploy left: its commands, instances that never went live, releases that were never
+    finished.
+    """
     stop_commands(layout.app)
     live = layout.live()
     for release_id, names in installed_instances(layout.app).items():
         if release_id != live:
+            # Killed after the switch: this one was live and may still be answering.
+            drain(layout.socket_path(release_id), limit)
             remove_units({*names, *release_units(layout, release_id)})
     finished = finished_releases(layout)
     for release_id in layout.ids():
@@ -53,7 +58,10 @@ def clear_leftovers(layout: Layout) -> None:
 
 
 def go_live(order: Order, release_id: str) -> float:
-    """Put a finished release live and return the seconds until it answered. Raises ReleaseError; then nothing was switched."""
+    """Put a finished release live and return the seconds until it answered.
+
+    Raises ReleaseError; then nothing was switched.
+    """
     layout = order.layout
     with order.phase("start"):
         names = install_units(layout, release_id)
@@ -76,7 +84,7 @@ def _probe(order: Order, release_id: str) -> float:
         return wait_until_healthy(
             order.layout.socket_path(release_id), Health.of(order.app.get("health", {})), is_alive
         )
-    except ProbeFailed as failed:
+    except ProbeError as failed:
         raise ReleaseError("probe", str(failed)) from failed
 
 
@@ -107,13 +115,17 @@ def retire_others(order: Order) -> None:
 
 
 def drain_limit(app: Mapping[str, Any]) -> float:
-    """Return the seconds after which a release is stopped although a connection is left: its own graceful timeout and a margin."""
+    """Return the seconds after which a release is stopped although a connection is left: its own graceful timeout and
+    a margin.
+    """
     settings = app.get("gunicorn", {}).get("settings", {})
     return float(settings.get("graceful_timeout", 30)) + DRAIN_MARGIN
 
 
 def drain(path: str, limit: float) -> bool:
-    """Wait until nobody is connected to the socket or queued for it; tell whether that was reached within ``limit`` seconds."""
+    """Wait until nobody is connected to the socket or queued for it; tell whether that was reached within ``limit``
+    seconds.
+    """
     until = time.monotonic() + limit
     quiet = 0
     while time.monotonic() < until:
@@ -125,20 +137,22 @@ def drain(path: str, limit: float) -> bool:
 
 
 def connections(listing: str, path: str) -> int:
-    """Count in the output of ``ss -xaH`` the established connections to a socket and those that wait in its queue (Recv-Q)."""
+    """Count in the text of /proc/net/unix who is connected to a socket or waits in its queue; the listening socket is
+    the one with the flag __SO_ACCEPTCON (0x10000).
+
+    A connection that waits has no inode yet, and ``ss`` shows it only as the listener's Recv-Q; here it is a line.
+    """
     count = 0
     for line in listing.splitlines():
-        words = line.split()
-        if len(words) > 4 and words[4] == path:
-            count += int(words[2]) if words[1] == "LISTEN" else 1
+        words = line.split(maxsplit=7)
+        if len(words) == 8 and words[7] == path and not int(words[3], 16) & 0x10000:
+            count += 1
     return count
 
 
 def _sockets() -> str:
-    listed = run(["ss", "-xaH"])
-    if listed.returncode != 0:
-        raise ReleaseError("drain", "open connections can't be counted (package iproute2)", listed.stderr)
-    return listed.stdout
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as stream:
+        return stream.read()
 
 
 def undo(layout: Layout, release_id: str, built_now: bool) -> None:

@@ -26,8 +26,9 @@ def input_parts(
 ) -> dict[str, str]:
     """Return part -> digest of all that a release is made from, secrets and file contents left out.
 
-    ``version`` is the resolved commit or the digest of the source tree and stands for itself; ``config`` is the text of gunicorn.conf.py,
-    ``units`` the text of each unit template. How a release is probed, kept or logged is no part of it.
+    ``version`` is the resolved commit or the digest of the source tree and stands for itself; ``config`` is the text
+    of gunicorn.conf.py, ``units`` the text of each unit template. How a release is probed, kept or logged is no part
+    of it.
     """
     parts: dict[str, Any] = {
         "subdirectory": app["source"].get("subdir", ""),
@@ -62,14 +63,18 @@ def changed_parts(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 
 def secrets_digest(key: bytes, secrets: Mapping[str, str], files: Mapping[str, str]) -> str:
-    """Return the keyed digest of secrets and rendered files: of no use to somebody who guesses at a value without the host's key."""
+    """Return the keyed digest of secrets and rendered files: of no use to somebody who guesses at a value without the
+    host's key.
+    """
     return hmac.new(key, canonical({"secrets": dict(secrets), "files": dict(files)}), hashlib.sha256).hexdigest()
 
 
-def tree_seal(root: str, skip: frozenset[str] = frozenset()) -> str:
-    """Return a digest over names, types, owners, modes, sizes and times below ``root`` (contents aren't read: cheap enough for each run).
+def tree_seal(root: str, skip: frozenset[str] = frozenset(), modes: bool = True) -> str:
+    """Return a digest over names, types, owners, modes, sizes and times below ``root`` (contents aren't read: cheap
+    enough for each run).
 
-    ``skip`` names entries at the top that are left out. Symbolic links count by their target.
+    ``skip`` names entries at the top that are left out; without ``modes`` the files' modes don't count.
+    Symbolic links count by their target.
     """
     digest = hashlib.sha256()
     for folder, directories, files in os.walk(root):
@@ -83,6 +88,7 @@ def tree_seal(root: str, skip: frozenset[str] = frozenset()) -> str:
             entry = os.lstat(path)
             target = os.readlink(path) if stat.S_ISLNK(entry.st_mode) else ""
             size, moment = (0, 0) if stat.S_ISDIR(entry.st_mode) else (entry.st_size, entry.st_mtime_ns)
-            facts = (os.path.join(relative, name), entry.st_mode, entry.st_uid, entry.st_gid, size, moment, target)
+            mode = entry.st_mode if modes else stat.S_IFMT(entry.st_mode)
+            facts = (os.path.join(relative, name), mode, entry.st_uid, entry.st_gid, size, moment, target)
             digest.update(repr(facts).encode(errors="surrogateescape"))
     return digest.hexdigest()

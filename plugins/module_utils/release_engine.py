@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import log_position, log_since
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import Order, build_release
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import (
     clear_leftovers,
+    drain_limit,
     go_live,
     prune,
     retire_others,
@@ -59,7 +61,10 @@ _DONE = {"deploy": "deployed", "reactivate": "reactivated", "start": "started", 
 
 @contextlib.contextmanager
 def locked(app: str, who: str) -> Iterator[None]:
-    """Hold the application's lock. The kernel frees it when its holder dies. Raises ReleaseError while somebody else has it."""
+    """Hold the application's lock.
+
+    The kernel frees it when its holder dies. Raises ReleaseError while somebody else has it.
+    """
     os.makedirs(RUN_DIRECTORY, mode=0o700, exist_ok=True)
     with open(f"{RUN_DIRECTORY}/{app}.lock", "a+", encoding="utf-8") as stream:
         try:
@@ -78,7 +83,10 @@ def locked(app: str, who: str) -> Iterator[None]:
 def deploy(
     name: str, app: Mapping[str, Any], version: str, owner: str, build_env: Mapping[str, str], archive: str, who: str
 ) -> dict[str, Any]:
-    """Bring one application to its wanted release and return what was done. Raises ReleaseError with the whole report as its problem."""
+    """Bring one application to its wanted release and return what was done.
+
+    Raises ReleaseError with the whole report as its problem.
+    """
     started = time.monotonic()
     with locked(name, who):
         _prepare_host(owner, name)
@@ -86,19 +94,20 @@ def deploy(
             name, app, version, build_env, find_abi(str(app["python"].get("interpreter", "python3"))), make_host_key()
         )
         order.archive, order.by = archive, who
-        clear_leftovers(order.layout)
+        clear_leftovers(order.layout, drain_limit(order.app))
         finding = inspect_app(order)
         if finding.action == "none":
             # What made the inspection ask for more was a leftover; it is gone now.
             return {**_summary(finding, "started", finding.release), "seconds": round(time.monotonic() - started, 2)}
         target = finding.release or new_release_id(order.digest, order.layout.ids())
+        position = log_position(_error_log(order))
         try:
             _carry_out(order, finding, target)
         except ReleaseError as error:
-            raise _failed(order, finding, target, error, started) from error
+            raise _failed(order, finding, target, error, started, position) from error
         except OSError as error:
             trouble = ReleaseError("host", f"{error.strerror}: {error.filename}")
-            raise _failed(order, finding, target, trouble, started) from error
+            raise _failed(order, finding, target, trouble, started, position) from error
         seconds = round(time.monotonic() - started, 2)
         entry = {
             "release": target,
@@ -119,6 +128,11 @@ def deploy(
         }
 
 
+def _error_log(order: Order) -> str:
+    """Return where gunicorn writes errors: a failed start is explained there when it isn't in the journal."""
+    return str(order.app["gunicorn"]["settings"].get("errorlog") or "-")
+
+
 def _carry_out(order: Order, finding: Finding, target: str) -> None:
     if finding.action == "deploy":
         build_release(order, target)
@@ -136,11 +150,15 @@ def _summary(finding: Finding, action: str, release: str | None) -> dict[str, An
     }
 
 
-def _failed(order: Order, finding: Finding, target: str, error: ReleaseError, started: float) -> ReleaseError:
+def _failed(
+    order: Order, finding: Finding, target: str, error: ReleaseError, started: float, position: int
+) -> ReleaseError:
     """Take back what did not go live, write it down, and return the error with the text for a person."""
     layout = order.layout
     began = time.time() - (time.monotonic() - started)
-    words = journal(layout.service(target), began) if error.step in ("start", "probe", "enable") else ""
+    words = ""
+    if error.step in ("start", "probe"):
+        words = journal(layout.service(target), began) + log_since(_error_log(order), position)
     if layout.live() != target:
         with contextlib.suppress(OSError, ReleaseError):
             undo(layout, target, built_now=finding.action == "deploy")
@@ -191,7 +209,7 @@ def remains(layout: Layout, log_dir: str, keep_data: bool) -> list[str]:
 
 
 def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who: str, predict: bool) -> dict[str, Any]:
-    """Take an application off the host: units, releases, environments; its data (shared/ and logs) too when not kept."""
+    """Take an application off the host: units, releases, environments; its shared/ and its logs too when not kept."""
     layout = Layout(name, base)
     units = {
         unit
@@ -208,7 +226,7 @@ def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who:
     if predict or result["action"] == "none":
         return result
     with locked(name, who):
-        clear_leftovers(layout)
+        clear_leftovers(layout, 0)
         remove_units(units)
         for path in paths:
             if os.path.isdir(path) and not os.path.islink(path):

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The text of a file for systemd's EnvironmentFile=, for any value.
 
-Rules of systemd's parser (src/basic/env-file.c, the same in 252 and 257): inside double quotes a backslash takes the special meaning
-from the four characters ``" \\ ` $`` and joins lines before a line break; everything else, line breaks included, stands for itself.
-The text must be UTF-8, and neither specifiers (%) nor variables are expanded in it.
+Rules of systemd's parser (src/basic/env-file.c, the same in 252 and 257): inside double quotes a backslash takes the
+special meaning from the four characters ``" \\ ` $`` and joins lines before a line break; everything else, line
+breaks included,
+stands for itself. The text must be UTF-8, and neither specifiers (%) nor variables are expanded in it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 # Shorter values ("1", "yes") would black out half of any text, and hide nothing.
 SHORTEST_SECRET = 4
+SHORTEST_HIDDEN = 8
 HIDDEN = "********"
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
 
@@ -16,7 +17,8 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
 class ReleaseError(Exception):
     """A step that failed.
 
-    ``step`` names it, ``problem`` says in one sentence what is wrong, ``output`` holds the program's own words (may be empty).
+    ``step`` names it, ``problem`` says in one sentence what is wrong, ``output`` holds the program's own words (may
+    be empty).
     """
 
     def __init__(self, step: str, problem: str, output: str = "") -> None:
@@ -27,7 +29,9 @@ class ReleaseError(Exception):
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Return ``text`` without the secrets, as they are and as repr() and JSON write them, and without passwords in URLs."""
+    """Return ``text`` without the secrets, as they are and as repr() and JSON write them, and without passwords in
+    URLs.
+    """
     forms: set[str] = set()
     for secret in secrets:
         for form in (secret, secret.encode("unicode_escape").decode(), *secret.splitlines()):
@@ -38,6 +42,12 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
     return _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text)
 
 
+def hidden_parts(text: str) -> list[str]:
+    """Return what may be secret in a rendered file: its longer lines and the texts in quotes."""
+    parts = [line.strip() for line in text.splitlines()] + re.findall(r"[\"']([^\"'\n]+)[\"']", text)
+    return [part for part in parts if len(part) >= SHORTEST_HIDDEN]
+
+
 def last_lines(text: str, count: int) -> str:
     """Return the last ``count`` lines that aren't empty."""
     return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-count:])
@@ -46,12 +56,14 @@ def last_lines(text: str, count: int) -> str:
 def failure_report(
     app: str, step: str, problem: str, output: str, journal: str, serving: str | None, secrets: Iterable[str]
 ) -> str:
-    """Return the text a person reads when a release failed: step, cause, the program's and the unit's words, what still serves."""
+    """Return the text a person reads when a release failed: step, cause, the program's and the unit's words, what
+    still serves.
+    """
     parts = [f"{app}: the release failed at the step '{step}': {problem}"]
     if output:
         parts.append("It said:\n" + _indented(last_lines(output, 30)))
     if journal:
-        parts.append("Last lines of the new unit's journal:\n" + _indented(last_lines(journal, 20)))
+        parts.append("Last words of the new unit (journal and error log):\n" + _indented(last_lines(journal, 20)))
     parts.append(
         f"Release {serving} is still serving; nothing was switched."
         if serving

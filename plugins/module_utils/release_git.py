@@ -18,7 +18,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
 
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 GIT_CONFIG = f"{STATE_DIRECTORY}/gitconfig"
-# A repository on the host itself may belong to anybody: git's ownership check protects the caller, and the build user has nothing to lose.
+# A repository on the host itself may belong to anybody: git's ownership check protects the caller, and the build user
+# has nothing to lose.
 GIT_CONFIG_TEXT = (
     "[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
 )
@@ -26,7 +27,9 @@ _HELPER = '!f() { printf "username=%s\\npassword=%s\\n" "$FLASKWORKS_GIT_USER" "
 
 
 def commit_of(listing: str, version: str) -> str | None:
-    """Return the commit that ``version`` means in the output of ``git ls-remote``: a tag (peeled) before a branch, HEAD as itself."""
+    """Return the commit that ``version`` means in the output of ``git ls-remote``: a tag (peeled) before a branch,
+    HEAD as itself.
+    """
     found = {}
     for line in listing.splitlines():
         commit, tab, name = line.partition("\t")
@@ -55,7 +58,10 @@ def without_password(url: str) -> tuple[str, dict[str, str]]:
 
 
 def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> str:
-    """Return the full commit of a git source; a full commit needs no network. Raises ReleaseError when there is none."""
+    """Return the full commit of a git source; a full commit needs no network.
+
+    Raises ReleaseError when there is none.
+    """
     version = str(source.get("version") or "HEAD")
     if COMMIT.match(version):
         return version
@@ -76,7 +82,69 @@ def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> s
     return commit
 
 
-def fetch_commit(mirror: str, source: Mapping[str, str], commit: str, build_env: Mapping[str, str]) -> None:
+def place_commit(
+    mirror: str, url: str, commit: str, subdirectory: str, destination: str, build_env: Mapping[str, str]
+) -> None:
+    """Write the files of a commit (of its ``subdirectory``), those of its submodules included, to ``destination``."""
+    fetch_commit(mirror, url, commit, build_env)
+    check_out(mirror, commit, subdirectory, destination, build_env)
+    listed = _git(["--git-dir", mirror, "ls-tree", "-r", "-z", f"{commit}:{subdirectory}"], build_env)
+    links = submodule_links(listed.stdout)
+    if not links:
+        return
+    told = _git(
+        ["--git-dir", mirror, "config", "--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", r"^submodule\."],
+        build_env,
+    )
+    urls = submodule_urls(told.stdout)
+    for path, module_commit in links.items():
+        whole = f"{subdirectory}/{path}" if subdirectory else path
+        if whole not in urls:
+            raise ReleaseError("source", f"the submodule {whole} has no entry in .gitmodules")
+        address = absolute_url(url, urls[whole])
+        if is_local(address) and not is_local(url):
+            # Else a repository could ask for the mirrors of other applications, which the build user can read.
+            raise ReleaseError("source", f"the submodule {whole} names a path on this host: {address}")
+        module = f"{mirror}/modules/{whole.replace('/', '.')}"
+        place_commit(module, address, module_commit, "", f"{destination}/{path}", build_env)
+
+
+def submodule_links(listing: str) -> dict[str, str]:
+    """Return path -> commit of the submodules in the output of ``git ls-tree -r -z``."""
+    links = {}
+    for entry in listing.split("\0"):
+        facts, _tab, path = entry.partition("\t")
+        if facts.startswith("160000 "):
+            links[path] = facts.split()[2]
+    return links
+
+
+def submodule_urls(text: str) -> dict[str, str]:
+    """Return path -> URL from the output of ``git config -z`` for .gitmodules."""
+    modules: dict[str, dict[str, str]] = {}
+    for entry in text.split("\0"):
+        key, _newline, value = entry.partition("\n")
+        name, _dot, variable = key.removeprefix("submodule.").rpartition(".")
+        modules.setdefault(name, {})[variable] = value
+    return {module["path"]: module["url"] for module in modules.values() if "path" in module and "url" in module}
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a URL means a path on the host; ``user@host:path`` does not."""
+    return url.startswith("file:") or ("://" not in url and ":" not in url.partition("/")[0])
+
+
+def absolute_url(parent: str, url: str) -> str:
+    """Return a submodule's URL; one that begins with ./ or ../ is relative to the parent repository's."""
+    if not url.startswith(("./", "../")):
+        return url
+    prefix, separator, path = parent.rstrip("/").partition("://")
+    if not separator:
+        prefix, path = "", parent.rstrip("/")
+    return prefix + separator + os.path.normpath(os.path.join(path, url))
+
+
+def fetch_commit(mirror: str, url: str, commit: str, build_env: Mapping[str, str]) -> None:
     """Make sure that the bare mirror holds ``commit``; fetches only when it is missing. Raises ReleaseError."""
     if not os.path.exists(f"{mirror}/HEAD"):
         account = account_of(BUILD_USER)
@@ -86,7 +154,7 @@ def fetch_commit(mirror: str, source: Mapping[str, str], commit: str, build_env:
     has = ["--git-dir", mirror, "cat-file", "-e", f"{commit}^{{commit}}"]
     if _git(has, build_env).returncode == 0:
         return
-    url, secrets = without_password(source["url"])
+    url, secrets = without_password(url)
     environment = {**build_env, **secrets}
     fetch = ["--git-dir", mirror, "fetch", "--quiet", "--prune", "--force", "--no-write-fetch-head", "--", url]
     fetched = _git([*fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"], environment)

@@ -1,6 +1,8 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is remembered: the history of each application, its finished releases, the applications of an owner; and what may go."""
+"""What is remembered: the history of each application, its finished releases, the applications of an owner; and what
+may go.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,8 @@ def timestamp(moment: float | None = None) -> str:
 def releases_to_remove(
     ids: Collection[str], history: Sequence[Mapping[str, Any]], keep: int, in_use: Collection[str]
 ) -> list[str]:
-    """Return the releases to delete: all but the ``keep`` that were live last. Those in use never go, whatever ``keep`` says.
+    """Return the releases to delete: all but the ``keep`` that were live last. Those in use never go, whatever
+    ``keep`` says.
 
     When it was live counts, not when its directory was touched: a release that was activated again is young.
     """

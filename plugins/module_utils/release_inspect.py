@@ -11,7 +11,10 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import render_config
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import Order, plain_runner
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import (
+    Order,
+    environment_seal,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
     changed_parts,
     input_parts,
@@ -27,6 +30,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
     other_owner,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import UNIT_DIRECTORY, Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_instances,
     release_units,
@@ -40,7 +44,9 @@ Environment = Mapping[str, str]
 
 @dataclass
 class Finding:
-    """What an application needs: ``none``, ``deploy`` (build a release), ``reactivate`` (a kept one) or ``start`` (the live one)."""
+    """What an application needs: ``none``, ``deploy`` (build a release), ``reactivate`` (a kept one) or ``start``
+    (the live one).
+    """
 
     app: str
     action: str
@@ -65,6 +71,8 @@ def prepared(app: Mapping[str, Any]) -> dict[str, Any]:
             service.setdefault("User", app["user"])
             service.setdefault("WorkingDirectory", f"{app['base']}/releases/%i/src")
             service.setdefault("EnvironmentFile", f"{app['base']}/releases/%i/env")
+            venv = f"{app['base']}/releases/%i/venv"
+            service.setdefault("Environment", [f"PATH={venv}/bin:{SYSTEM_PATH}", f"VIRTUAL_ENV={venv}"])
     return entry | {"units": units}
 
 
@@ -91,7 +99,7 @@ def make_order(name: str, app: Mapping[str, Any], version: str, build_env: Envir
 def find_abi(interpreter: str) -> str:
     """Return the ABI of an interpreter of the host. Raises ReleaseError."""
     try:
-        return venvs.interpreter_abi(interpreter, plain_runner)
+        return venvs.interpreter_abi(interpreter, venvs.plain_runner())
     except venvs.VenvError as error:
         raise ReleaseError("python", str(error)) from error
 
@@ -101,7 +109,8 @@ def inspect_all(
 ) -> tuple[list[Finding], list[ReleaseError]]:
     """Look at all applications; return what each needs, and what can't be found out.
 
-    ``predict``: on a host that isn't prepared yet (no git, no Python, no accounts) a new release is predicted instead of an error.
+    ``predict``: on a host that isn't prepared yet (no git, no Python, no accounts) a new release is predicted instead
+    of an error.
     """
     with ThreadPoolExecutor(max_workers=8) as pool:
         versions = dict(
@@ -118,7 +127,8 @@ def inspect_all(
                 "definition", f"the application {name} belongs to another owner on this host: {foreign}"
             )
         if trouble is None:
-            assert isinstance(abi, str) and isinstance(version, str)
+            assert isinstance(abi, str)
+            assert isinstance(version, str)
             findings.append(inspect_app(make_order(name, app, version, build_env, abi, host_key() or b"")))
         elif predict and not Layout(name, app["base"]).live():
             findings.append(Finding(name, "deploy", UNKNOWN, reason=["first release"], after={"code": UNKNOWN}))
@@ -180,7 +190,9 @@ def _wanted(order: Order) -> dict[str, Any]:
 
 
 def _facts(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a diff shows of a release: the code's version, short digests of its parts; of secrets nothing but that they changed."""
+    """Return what a diff shows of a release: the code's version, short digests of its parts; of secrets nothing but
+    that they changed.
+    """
     parts = record.get("parts", {})
     return {name: value if name == "code" else value[:12] for name, value in parts.items()}
 
@@ -190,13 +202,15 @@ def _is_same(record: Mapping[str, Any], order: Order) -> bool:
 
 
 def _is_intact(layout: Layout, record: Mapping[str, Any], thoroughly: bool = False) -> bool:
-    """Tell whether a release and its environment are as they were sealed; the environment's files only ``thoroughly``."""
+    """Tell whether a release and its environment are as they were sealed; the environment's files only
+    ``thoroughly``.
+    """
     venv = f"{layout.venvs}/{record['venv']}"
     if venvs.sealed(venv) is None:
         return False
     if tree_seal(layout.release(record["id"]), frozenset({"release.json"})) != record["seal"]:
         return False
-    return not thoroughly or tree_seal(venv) == record["venv_seal"]
+    return not thoroughly or environment_seal(venv) == record["venv_seal"]
 
 
 def _not_running(layout: Layout, live: str) -> list[str]:

@@ -38,7 +38,7 @@ class Health:
         )
 
 
-class ProbeFailed(Exception):
+class ProbeError(Exception):
     """No good answer in time; the text is the last answer in words."""
 
 
@@ -56,7 +56,7 @@ class _UnixConnection(http.client.HTTPConnection):
 def wait_until_healthy(path: str, health: Health, is_alive: Callable[[], bool]) -> float:
     """Ask until the answer is good; return the seconds that it took.
 
-    ``is_alive`` tells whether the unit still runs: a dead one is not waited for. Raises ProbeFailed.
+    ``is_alive`` tells whether the unit still runs: a dead one is not waited for. Raises ProbeError.
     """
     started = time.monotonic()
     while True:
@@ -65,9 +65,9 @@ def wait_until_healthy(path: str, health: Health, is_alive: Callable[[], bool]) 
         if good:
             return time.monotonic() - started
         if not is_alive():
-            raise ProbeFailed(f"the new unit stopped by itself; the last probe said: {answer}")
+            raise ProbeError(f"the new unit stopped by itself; the last probe said: {answer}")
         if time.monotonic() - started + PAUSE > health.timeout:
-            raise ProbeFailed(
+            raise ProbeError(
                 f"no good answer to {health.path} within {health.timeout:g} s; the last probe said: {answer}"
             )
         time.sleep(PAUSE)

@@ -42,7 +42,8 @@ BUILD_PROPERTIES = (
     "UMask=0022",
 )
 
-# Directives of the application's unit that a single command does not share: how the service is started, watched and stopped.
+# Directives of the application's unit that a single command does not share: how the service is started, watched and
+# stopped.
 _ONLY_FOR_SERVICES = frozenset(
     {
         *(
@@ -99,9 +100,7 @@ def run_as(user: str, argv: Sequence[str], **options: Any) -> Completed:
     account = account_of(user)
     environment = {"HOME": CACHE_DIRECTORY, **options.pop("env", {})}
     options.setdefault("umask", 0o022)
-    return run(
-        argv, env=environment, user=account.pw_uid, group=account.pw_gid, extra_groups=[], **options
-    )
+    return run(argv, env=environment, user=account.pw_uid, group=account.pw_gid, extra_groups=[], **options)
 
 
 def account_of(user: str) -> pwd.struct_passwd:
@@ -148,7 +147,9 @@ class BuildSandbox:
         readable: Iterable[str] = (),
         stdin: str | None = None,
     ) -> Completed:
-        """Run ``argv`` with the build's variables and ``env`` over them, ``writable`` and ``readable`` paths below /srv."""
+        """Run ``argv`` with the build's variables and ``env`` over them, ``writable`` and ``readable`` paths below
+        /srv.
+        """
         writable = [CACHE_DIRECTORY, *writable]
         properties = [
             *BUILD_PROPERTIES,
@@ -193,7 +194,8 @@ def run_transient(
 ) -> Completed:
     """Run ``argv`` in a transient service and return its own exit status and output.
 
-    ``variables`` go through a file below /run that only root reads; systemd would expand ``$`` in arguments, so it is doubled.
+    ``variables`` go through a file below /run that only root reads; systemd would expand ``$`` in arguments, so it is
+    doubled.
     """
     with _environment_file(variables) as given:
         return run(

@@ -1,6 +1,8 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Sealing: what the build user made becomes root's, readable for the application, and for nginx where it serves files."""
+"""Sealing: what the build user made becomes root's, readable for the application, and for nginx where it serves
+files.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ LinkRule = Callable[[str, str], bool]
 def seal_tree(
     root: str, group: int, public: Collection[str] = (), allowed_link: LinkRule = lambda name, target: False
 ) -> None:
-    """Give all below ``root`` to root:``group`` with the modes of a release; ``public`` paths (relative) become readable for nginx.
+    """Give all below ``root`` to root:``group`` with the modes of a release; ``public`` paths (relative) become
+    readable for nginx.
 
-    No process of the build may be alive. Symbolic links stay inside of the tree unless ``allowed_link(name, target)`` says otherwise.
-    Raises ReleaseError for other links, hard links (their second name may lie anywhere), devices, pipes and sockets.
+    No process of the build may be alive. Symbolic links stay inside of the tree unless ``allowed_link(name, target)``
+    says otherwise. Raises ReleaseError for other links, hard links (their second name may lie anywhere), devices,
+    pipes and sockets.
     """
     served = {os.path.normpath(path) for path in public}
     _own(root, group, DIRECTORY_MODE if "." not in served else PUBLIC_DIRECTORY_MODE)
@@ -78,8 +82,8 @@ def _own(path: str, group: int, mode: int) -> None:
 def ensure_directory(base: str, path: str, owner: int, group: int, mode: int) -> None:
     """Make ``base``/``path`` a directory with this owner and mode; ``base`` belongs to a user who is not trusted.
 
-    Each component is opened without following links, so root never changes something elsewhere. A link that root made (to another
-    disk) is left as it is. Raises ReleaseError for one that the user made.
+    Each component is opened without following links, so root never changes something elsewhere. A link that root made
+    (to another disk) is left as it is. Raises ReleaseError for one that the user made.
     """
     opened = os.open(base, os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

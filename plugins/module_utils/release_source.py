@@ -1,6 +1,7 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A local directory as the source of a release: which files it has, its digest, and the archive that carries it to the host.
+"""A local directory as the source of a release: which files it has, its digest, and the archive that carries it to
+the host.
 
 Runs on the controller (digest, archive) and on the host (unpacking).
 """
@@ -8,7 +9,6 @@ Runs on the controller (digest, archive) and on the host (unpacking).
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import stat
@@ -27,8 +27,8 @@ EXCLUDED = frozenset(
 def source_files(root: str) -> list[str]:
     """Return the relative names of all files and symbolic links of a source directory, sorted.
 
-    In a git checkout these are the tracked and the untracked files that .gitignore lets pass. Raises ReleaseError for a link that
-    leaves the directory, for devices and pipes, and when there is nothing at all.
+    In a git checkout these are the tracked and the untracked files that .gitignore lets pass. Raises ReleaseError for
+    a link that leaves the directory, for devices and pipes, and when there is nothing at all.
     """
     if not os.path.isdir(root):
         raise ReleaseError("source", f"the source directory {root} does not exist on the controller")
@@ -41,7 +41,9 @@ def source_files(root: str) -> list[str]:
 
 
 def source_digest(root: str) -> str:
-    """Return the digest over names, executable bits, link targets and contents: the same tree gives the same digest anywhere."""
+    """Return the digest over names, executable bits, link targets and contents: the same tree gives the same digest
+    anywhere.
+    """
     digest = hashlib.sha256()
     for name in source_files(root):
         path = os.path.join(root, name)
@@ -68,14 +70,14 @@ def pack_source(root: str, archive: str) -> None:
                     tar.addfile(entry, stream)
 
 
-def unpack_source(archive: str | io.BufferedIOBase, destination: str) -> None:
-    """Unpack what pack_source wrote into the empty directory ``destination``. Raises ReleaseError for any other kind of member.
+def unpack_source(archive: str, destination: str) -> None:
+    """Unpack what pack_source wrote into the empty directory ``destination``. Raises ReleaseError for any other kind
+    of member.
 
     Links are made last, so that no file can be written through one.
     """
     links: list[tuple[str, str]] = []
-    opened = tarfile.open(archive) if isinstance(archive, str) else tarfile.open(fileobj=archive)  # type: ignore[arg-type]  # noqa: SIM115
-    with opened as tar:
+    with tarfile.open(archive) as tar:
         for member in tar:
             name = relative_path(member.name, "a name in the source archive")
             path = os.path.join(destination, name)

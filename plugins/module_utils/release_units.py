@@ -62,7 +62,10 @@ def in_start_order(names: Iterable[str]) -> list[str]:
 
 
 def install_units(layout: Layout, release_id: str) -> list[str]:
-    """Copy a release's units to systemd's directory, check them there and load them; return their names. Raises ReleaseError."""
+    """Copy a release's units to systemd's directory, check them there and load them; return their names.
+
+    Raises ReleaseError.
+    """
     names = release_units(layout, release_id)
     for name in names:
         with open(f"{layout.units(release_id)}/{name}", encoding="utf-8") as stream:
@@ -122,7 +125,9 @@ def enable_units(names: Sequence[str]) -> None:
 
 
 def remove_units(names: Collection[str]) -> None:
-    """Stop units (sockets first: stopping only a service lets the next connection start it again), forget and delete them."""
+    """Stop units (sockets first: stopping only a service lets the next connection start it again), forget and delete
+    them.
+    """
     if not names:
         return
     sockets = [name for name in names if name.endswith(".socket")]

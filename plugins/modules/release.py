@@ -11,28 +11,33 @@ version_added: 0.1.0
 author:
   - the flaskworks.deploy contributors (@flaskworks)
 description:
-  - Looks at all applications of a host in one call, builds a release for each one whose inputs changed, starts it beside the live one,
+  - Looks at all applications of a host in one call, builds a release for each one whose inputs changed, starts it
+    beside the live one,
     asks it over HTTP, and switches to it by renaming the symbolic link C(current).
-  - A release is a directory that holds code, virtual environment, settings, environment and its own units. The same inputs as the live
+  - A release is a directory that holds code, virtual environment, settings, environment and its own units. The same
+    inputs as the live
     release mean that nothing is done; the same as a kept release mean that this one is activated again.
   - A failure at any step before the switch leaves the site as it was.
 options:
   apps:
     description:
-      - The applications of one owner, by name, as the filter P(flaskworks.deploy.plan#filter) returns them in C(releases).
+      - The applications of one owner, by name, as the filter P(flaskworks.deploy.plan#filter) returns them in
+        C(releases).
       - With O(state=absent) only C(base) and C(log_dir) are read from an entry, and it may be empty.
     type: dict
     required: true
   owner:
     description:
-      - Who manages these applications. One that the same owner had earlier and no longer lists is stopped and disabled; its files stay.
+      - Who manages these applications. One that the same owner had earlier and no longer lists is stopped and
+        disabled; its files stay.
     type: str
     default: flask_apps
   only:
     description: Narrows the run to this application; nothing is stopped then because it is not listed.
     type: str
   build_env:
-    description: Environment variables for git, pip and uv, such as the package index, proxies or the certificate authorities' file.
+    description: Environment variables for git, pip and uv, such as the package index, proxies or the certificate
+      authorities' file.
     type: dict
     default: {}
   state:
@@ -45,12 +50,14 @@ options:
     type: bool
     default: true
   operation:
-    description: Set by the action plugin. It first asks what is to be done and then calls once for each application that changes.
+    description: Set by the action plugin. It first asks what is to be done and then calls once for each application
+      that changes.
     type: str
     choices: [inspect, deploy, stop, remove]
     default: inspect
   sealed:
-    description: Set by the action plugin. Secrets, rendered files and O(build_env) as JSON text, kept apart so that no log shows them.
+    description: Set by the action plugin. Secrets, rendered files and O(build_env) as JSON text, kept apart so that
+      no log shows them.
     type: str
   version:
     description: Set by the action plugin. The version of the source that the inspection found.
@@ -215,6 +222,8 @@ def main() -> None:
             result = remove(parameters, module.check_mode)
     except ReleaseError as error:
         module.fail_json(msg=error.problem, step=error.step)
+    except OSError as error:
+        module.fail_json(msg=f"{error.strerror}: {error.filename}", step=operation)
     module.exit_json(**result)
 
 

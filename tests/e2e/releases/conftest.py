@@ -92,7 +92,11 @@ class Host:
     def root(self, command: str, script: str = "", check: bool = True) -> str:
         """Run a shell command as root and return its output."""
         done = subprocess.run(
-            [*self.ssh_arguments(), "sudo sh -c " + _quoted(command)], input=script, capture_output=True, text=True, check=False
+            [*self.ssh_arguments(), "sudo sh -c " + _quoted(command)],
+            input=script,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if check and done.returncode != 0:
             pytest.fail(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -104,7 +108,7 @@ class Host:
 
     def executions(self) -> int:
         """Return how many programs were run through sudo so far."""
-        return int(self.root("journalctl -q -o cat _COMM=sudo | grep -c 'COMMAND=.*python3\\|COMMAND=/bin/sh -c .echo BECOME' || true"))
+        return int(self.root("journalctl -q -o cat _COMM=sudo | grep -c COMMAND= || true"))
 
     def playbook(self, text: str, variables: dict[str, Any] | None = None, *options: str) -> Run:
         return self.start(text, variables, *options)()
@@ -139,11 +143,15 @@ class Host:
         return self.start(DEPLOY, {"arguments": {"apps": apps, "build_env": self.build_env(), **arguments}})
 
     def deploy(self, apps: dict[str, Any], *options: str, **arguments: Any) -> Run:
-        return self.playbook(DEPLOY, {"arguments": {"apps": apps, "build_env": self.build_env(), **arguments}}, *options)
+        return self.playbook(
+            DEPLOY, {"arguments": {"apps": apps, "build_env": self.build_env(), **arguments}}, *options
+        )
 
     def build_env(self) -> dict[str, str]:
         """Return where the host finds packages, should this machine say so for itself."""
-        return {name: value for name, value in os.environ.items() if re.match(r"^(PIP|UV)_(INDEX_URL|DEFAULT_INDEX)$", name)}
+        return {
+            name: value for name, value in os.environ.items() if re.match(r"^(PIP|UV)_(INDEX_URL|DEFAULT_INDEX)$", name)
+        }
 
 
 def _quoted(text: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-SITE = '''
+from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import HARDENED
+
+SITE = """
 import json, os, time
 from flask import Flask
 {top}
@@ -25,7 +27,7 @@ def create_app():
     def health():
         {health}
     return app
-'''
+"""
 
 
 def write_site(folder: Path, word: str, top: str = "", health: str = "return 'fine'") -> Path:
@@ -45,6 +47,7 @@ def entry(source: Path | dict[str, Any], name: str = "blog", **changes: Any) -> 
     unit = {"Description": f"{name} %i", "Requires": f"{name}@%i.socket", "After": f"network.target {name}@%i.socket"}
     service = {
         "Type": "notify",
+        "NotifyAccess": "all",
         "User": name,
         "Group": name,
         "Sockets": f"{name}@%i.socket",
@@ -53,14 +56,11 @@ def entry(source: Path | dict[str, Any], name: str = "blog", **changes: Any) -> 
         "ExecStart": f"{release}/venv/bin/gunicorn --config {release}/gunicorn.conf.py",
         "KillMode": "mixed",
         "TimeoutStopSec": 40,
-        "ProtectSystem": "strict",
-        "PrivateTmp": True,
-        "PrivateUsers": True,
-        "NoNewPrivileges": True,
-        "CapabilityBoundingSet": "",
-        "SystemCallFilter": ["@system-service", "~@privileged @resources"],
+        **HARDENED,
+        "LimitCORE": 0,
+        "MemoryMax": "512M",
+        "TasksMax": 200,
         "ReadWritePaths": f"{base}/shared /var/log/{name}",
-        "UMask": "0027",
     }
     socket = {
         "ListenStream": f"/run/{name}/%i.sock",
@@ -77,8 +77,16 @@ def entry(source: Path | dict[str, Any], name: str = "blog", **changes: Any) -> 
         "log_dir": f"/var/log/{name}",
         "keep": 3,
         "source": {"subdir": "", **given},
-        "python": {"interpreter": "python3", "installer": "pip", "requirements": [], "constraints": [], "packages": ["gunicorn"]},
-        "gunicorn": {"settings": {"wsgi_app": "blog:create_app()", "workers": 2, "worker_class": "gthread", "threads": 4}},
+        "python": {
+            "interpreter": "python3",
+            "installer": "pip",
+            "requirements": [],
+            "constraints": [],
+            "packages": ["gunicorn"],
+        },
+        "gunicorn": {
+            "settings": {"wsgi_app": "blog:create_app()", "workers": 2, "worker_class": "gthread", "threads": 4}
+        },
         "units": {
             f"{name}@.service": {"Unit": unit, "Service": service, "Install": {"WantedBy": "multi-user.target"}},
             f"{name}@.socket": {"Socket": socket, "Install": {"WantedBy": "sockets.target"}},

@@ -32,7 +32,9 @@ def test_check_mode_predicts_a_release_on_an_empty_host(bare_machine: Host, tmp_
     assert run.status == 0, run.output
     assert run.result["changed"]
     assert run.app()["action"] == "deployed"
-    assert bare_machine.root("test ! -e /srv/blog && test ! -e /var/lib/flaskworks && echo untouched") == "untouched\n", before
+    assert (
+        bare_machine.root("test ! -e /srv/blog && test ! -e /var/lib/flaskworks && echo untouched") == "untouched\n"
+    ), before
 
 
 @pytest.fixture
@@ -84,9 +86,17 @@ def test_a_changed_secret_is_a_new_release_and_is_shown_nowhere(machine: Host, l
     assert CANARY not in run.output
     assert CANARY not in json.dumps(run.result)
     assert CANARY not in machine.root("journalctl -q -o cat")
-    assert machine.root(f"find /srv /etc /var /run /tmp -xdev -type f -perm -o+r -exec grep -l {CANARY} {{}} + || true") == ""
-    assert machine.root(f"cat /srv/blog/releases/*/release.json /srv/blog/releases.jsonl | grep -c {CANARY} || true") == "0\n"
-    mode = "stat -c '%a %U:%G' /srv/blog/current/env /srv/blog/current/src/config/site.py /srv/blog/current/release.json"
+    assert (
+        machine.root(f"find /srv /etc /var /run /tmp -xdev -type f -perm -o+r -exec grep -l {CANARY} {{}} + || true")
+        == ""
+    )
+    assert (
+        machine.root(f"cat /srv/blog/releases/*/release.json /srv/blog/releases.jsonl | grep -c {CANARY} || true")
+        == "0\n"
+    )
+    mode = (
+        "stat -c '%a %U:%G' /srv/blog/current/env /srv/blog/current/src/config/site.py /srv/blog/current/release.json"
+    )
     assert machine.root(mode).split("\n")[:3] == ["640 root:blog", "640 root:blog", "600 root:root"]
     again = machine.deploy({"blog": {**live, "secrets": {"SECRET_KEY": CANARY + "2"}, "files": files}})
     assert (again.app()["action"], again.app()["reason"]) == ("deployed", ["secrets or files changed"])
@@ -115,7 +125,9 @@ def test_values_reach_the_application_as_they_are(machine: Host, live: dict[str,
 def test_a_bad_release_is_red_and_the_old_one_serves(
     machine: Host, live: dict[str, object], tmp_path: Path, step: str, changes: dict[str, str]
 ) -> None:
-    before = machine.root("readlink /srv/blog/current; ls /srv/blog/releases /etc/systemd/system; cat /srv/blog/current/release.json")
+    before = machine.root(
+        "readlink /srv/blog/current; ls /srv/blog/releases /etc/systemd/system; cat /srv/blog/current/release.json"
+    )
     definition = entry(write_site(tmp_path / "bad", "bad", **changes))
     definition["health"]["timeout"] = 2
     command = "echo the migration says no; exit 3"
@@ -138,7 +150,9 @@ def test_a_bad_release_is_red_and_the_old_one_serves(
     if step == "probe":
         assert "database is down" in run.output, "the journal of the new unit"
     assert machine.ask() == "200 one"
-    after = machine.root("readlink /srv/blog/current; ls /srv/blog/releases /etc/systemd/system; cat /srv/blog/current/release.json")
+    after = machine.root(
+        "readlink /srv/blog/current; ls /srv/blog/releases /etc/systemd/system; cat /srv/blog/current/release.json"
+    )
     assert after == before
     healed = machine.deploy({"blog": live})
     assert (healed.status, healed.result["changed"]) == (0, False), healed.output
@@ -160,7 +174,9 @@ def test_a_release_changed_by_hand_is_replaced(machine: Host, live: dict[str, ob
     assert machine.root("grep -c hand /srv/blog/current/src/blog/__init__.py || true") == "0\n"
 
 
-def test_an_application_that_is_no_longer_listed_is_stopped_and_comes_back(machine: Host, live: dict[str, object]) -> None:
+def test_an_application_that_is_no_longer_listed_is_stopped_and_comes_back(
+    machine: Host, live: dict[str, object]
+) -> None:
     run = machine.deploy({})
     assert run.status == 0, run.output
     assert run.result["stopped"] == ["blog"]
@@ -208,12 +224,21 @@ def test_git_tags_branches_commits_and_subdirectories(machine: Host, tmp_path: P
     for word in ("one", "two"):
         site = write_site(tmp_path / word, word)
         for name in ("blog/__init__.py", "requirements.txt"):
-            machine.root(f"mkdir -p /srv/git/work/site/blog; cat > /srv/git/work/site/{name}", (site / name).read_text())
+            machine.root(
+                f"mkdir -p /srv/git/work/site/blog; cat > /srv/git/work/site/{name}", (site / name).read_text()
+            )
         git = "git -C /srv/git/work -c user.name=t -c user.email=t@example.org"
         machine.root(f"{git} init -q -b main; {git} add -A; {git} commit -q -m {word}; {git} tag -a -m {word} v-{word}")
     head = machine.root("git -C /srv/git/work rev-parse HEAD").strip()
     base = {"type": "git", "url": "file:///srv/git/work", "subdir": "site"}
-    quiet = {"public": {}, "shared": []}
+    python = {
+        "interpreter": "python3",
+        "installer": "uv",
+        "requirements": [],
+        "constraints": [],
+        "packages": ["gunicorn"],
+    }
+    quiet = {"public": {}, "shared": [], "python": python}
     run = machine.deploy({"shop": entry({**base, "version": "v-one"}, "shop", **quiet)}, owner="other")
     assert run.status == 0, run.output
     assert machine.ask(app="shop") == "200 one"
@@ -229,7 +254,9 @@ def test_git_tags_branches_commits_and_subdirectories(machine: Host, tmp_path: P
     assert gone.status != 0
     assert "git can't read file:///srv/git/work" in gone.output.replace("\n", " ")
     assert machine.ask(app="shop") == "200 two"
-    foreign = machine.deploy({"shop": entry({**base, "version": head}, "shop", **quiet)}, owner="flask_apps", only="shop")
+    foreign = machine.deploy(
+        {"shop": entry({**base, "version": head}, "shop", **quiet)}, owner="flask_apps", only="shop"
+    )
     assert "belongs to another owner" in foreign.output
 
 
@@ -280,7 +307,7 @@ def ask(path):
 threads = []
 while not stop.is_set():
     sent += 1
-    t = threading.Thread(target=ask, args=("/slow" if sent % 10 == 0 else "/",)); t.start(); threads.append(t)
+    t = threading.Thread(target=ask, args=("/slow" if sent % 30 == 0 else "/",)); t.start(); threads.append(t)
     time.sleep(0.01)
 for t in threads: t.join()
 print(json.dumps({"sent": sent, "lost": len(lost), "what": lost[:5], "words": words}))
