@@ -62,7 +62,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
             "installer": python["installer"],
             "requirements": python["requirements"],
             "constraints": python["constraints"],
-            "packages": _python_packages(entry),
+            "packages": _python_packages(name, entry),
         },
         "gunicorn": {"settings": gunicorn_settings(name, entry), "access_log": entry["logs"]["access"]},
         "units": units(name, entry),
@@ -79,11 +79,16 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _python_packages(entry: Entry) -> list[str]:
+def _python_packages(name: str, entry: Entry) -> list[str]:
+    """Return the user's packages, and gunicorn with its extras. A version that the user gives gunicorn is not repeated."""
     asked = entry["python"]["packages"]
-    names = {_normal_name(package) for package in asked}
-    needed = ["gunicorn", *packages_for(entry["server"]["worker_class"])]
-    return [*asked, *(package for package in dict.fromkeys(needed) if _normal_name(package) not in names)]
+    extras = packages_for(entry["server"]["worker_class"], gunicorn_settings(name, entry))
+    present = {_normal_name(package) for package in [*asked, *extras]}
+    return [
+        *asked,
+        *([] if "gunicorn" in present else ["gunicorn"]),
+        *(extra for extra in extras if extra not in asked),
+    ]
 
 
 def _normal_name(requirement: str) -> str:

@@ -59,8 +59,8 @@ RESERVED_VARIABLES = """
 """
 PLACEHOLDERS = """
     changeme change-me change_me changethis change-this dev example fixme hunter2 insecure none null password
-    placeholder replaceme replace-me replace_me secret secret-key secret_key secretkey supersecret test todo undefined unset
-    your-secret-key your_secret_key
+    placeholder replaceme replace-me replace_me secret secret-key secret_key secretkey supersecret test todo undefined
+    unset your-secret-key your_secret_key
 """
 
 # Directives without which a release could not be started beside another, probed, or reached by nginx.
@@ -136,9 +136,9 @@ def check_environment(report: Report, entry: Entry) -> None:
         if not isinstance(value, str):
             continue
         if not value.strip():
-            report.add("secret-empty", f"secrets.{name}", "is empty: fill it in, best from a vault")
+            report.add("secret", f"secrets.{name}", "is empty: fill it in, best from a vault")
         elif (
-            value.strip().lower() in PLACEHOLDERS
+            value.strip().lower() in PLACEHOLDERS.split()
             or "{{" in value
             or re.fullmatch(r"<[^<>]*>|x+|\*+", value.strip().lower())
         ):

@@ -1,0 +1,77 @@
+"""The specification of every role says what its defaults are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = sorted(path for path in (Path(__file__).resolve().parents[2] / "roles").iterdir() if path.is_dir())
+TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "list": (list,),
+    "dict": (dict,),
+    "float": (float, int),
+}
+
+
+def spec(role: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    return found
+
+
+def flat(options: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Every option of every depth by its path."""
+    found = {}
+    for key, option in options.items():
+        found[prefix + key] = option
+        found.update(flat(option.get("options", {}), f"{prefix}{key}."))
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_and_specification_agree(role: Path) -> None:
+    options = spec(role)["main"].get("options", {})
+    path = role / "defaults/main.yml"
+    defaults = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    said = {key: option["default"] for key, option in options.items() if "default" in option}
+    assert said == defaults
+    assert {key for key, option in options.items() if "default" not in option} == {
+        key for key, option in options.items() if option.get("required") or key not in defaults
+    }
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_option_is_described_and_typed(role: Path) -> None:
+    for point, content in spec(role).items():
+        for path, option in flat(content.get("options", {})).items():
+            where = f"{role.name}.{point}.{path}"
+            assert option.get("description"), where
+            assert option.get("type") in {*TYPES, "raw"}, where
+            assert option["type"] != "list" or "elements" in option, where
+            assert not (option.get("required") and "default" in option), where
+            if option["type"] in TYPES and "default" in option:
+                right = isinstance(option["default"], TYPES[option["type"]])
+                assert right, where
+                assert option["type"] == "bool" or not isinstance(option["default"], bool), where
+            if "choices" in option and "default" in option:
+                assert option["default"] in option["choices"], where
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_variables_carry_the_name_of_their_role(role: Path) -> None:
+    exceptions = {"flask_app_defaults"}
+    names = set(spec(role)["main"].get("options", {})) - exceptions
+    assert all(name == role.name or name.startswith(f"{role.name}_") for name in names)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_a_role_is_described_for_people_and_for_tools(role: Path) -> None:
+    readme = (role / "README.md").read_text()
+    assert readme.startswith(f"# flaskworks.deploy.{role.name}\n")
+    assert f"ansible-doc -t role flaskworks.deploy.{role.name}" in readme
+    assert yaml.safe_load((role / "meta/main.yml").read_text())["galaxy_info"]["license"] == "GPL-3.0-or-later"
