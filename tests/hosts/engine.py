@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ENGINES = ("podman", "docker")
+DOCKER_SOCKET = "/var/run/docker.sock"
 WANTED_LIMIT = 1048576
 CONTAINERS_CONF = Path(__file__).resolve().parent / "containers.conf"
 
@@ -76,18 +77,22 @@ def find_engine(environ: dict[str, str]) -> Engine:
     if path is None:
         raise HostError(f"{name} is not installed: run tests/bootstrap")
     if name == "docker":
-        return Engine(name, tuple(as_root(path, needed=not os.access("/var/run/docker.sock", os.W_OK))), docker_flags())
+        # Members of the group docker need no sudo.
+        words = [path] if os.access(DOCKER_SOCKET, os.W_OK) else as_root(path)
+        return Engine(name, tuple(words), docker_flags())
     # crun, podman's default on Debian, refuses machines with the hybrid cgroup layout; runc runs on all of them.
     # env, because sudo drops the variable.
     words = ["env", f"CONTAINERS_CONF={CONTAINERS_CONF}", path] if limits_are_fixed() else [path]
     return Engine(name, (*as_root(*words), "--runtime=runc"), ("--systemd=always", "--pull=never"))
 
 
-def as_root(*argv: str, needed: bool | None = None) -> list[str]:
-    """The command as root: by sudo where the caller is somebody else."""
-    if needed is None:
-        needed = os.geteuid() != 0
-    return ["sudo", "-n", *argv] if needed and os.geteuid() != 0 else [*argv]
+def as_root(*argv: str) -> list[str]:
+    """The command as root: by sudo where the caller is somebody else. Raises HostError where that is missing."""
+    if os.geteuid() == 0:
+        return [*argv]
+    if shutil.which("sudo") is None:
+        raise HostError(f"{argv[-1]} needs root here, and there is no sudo")
+    return ["sudo", *argv]
 
 
 def docker_flags() -> tuple[str, ...]:
