@@ -1,0 +1,182 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a transaction asks of the program whose files it changes, and commands given by the user."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_changes import Change
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import private_directory, staging_name
+
+Completed = subprocess.CompletedProcess[str]
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# From linux/sched.h and linux/mount.h.
+_CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+
+
+class Program:
+    """A program without any needs; the others say what is different about theirs."""
+
+    def require(self, changes: Sequence[Change]) -> None:
+        """Raise FileSetError when the program isn't there. Called before anything is written."""
+
+    def validate(self, changes: Sequence[Change]) -> None:
+        """Raise FileSetError with the program's own words when it would not take the staged changes."""
+
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """Do what must happen while the old files are still in place."""
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make the running program take the new files."""
+
+    def verify(self) -> None:
+        """Raise FileSetError when the running program did not take them."""
+
+    def reapply(self, changes: Sequence[Change]) -> None:
+        """Make the running program take the restored files."""
+
+    def drift(self, check: bool) -> list[str]:
+        """Return in words what does not run as wanted although no file changes; must be cheap and change nothing."""
+        return []
+
+
+def run(argv: Sequence[str], context: dict[str, str] | None = None, timeout: float = 120.0) -> Completed:
+    """Run a command with an English locale. ``context``: directory -> the one to be seen in its place, by this command alone."""
+    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    try:
+        return subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=environment,
+            timeout=timeout,
+            preexec_fn=(lambda: _show(context)) if context else None,
+        )
+    except FileNotFoundError:
+        raise FileSetError(f"{argv[0]} is not installed on this host") from None
+    except subprocess.TimeoutExpired:
+        raise FileSetError(f"{' '.join(argv)} did not end within {timeout:.0f} s") from None
+
+
+def must(argv: Sequence[str]) -> Completed:
+    """Run a command that has to succeed. Raises FileSetError with its words."""
+    done = run(argv)
+    if done.returncode != 0:
+        raise FileSetError(f"{' '.join(argv)} failed ({done.returncode}):\n{words(done)}")
+    return done
+
+
+def words(done: Completed) -> str:
+    return (done.stderr + done.stdout).strip()
+
+
+def installed(name: str) -> bool:
+    return shutil.which(name, path=PATH) is not None
+
+
+def _show(context: dict[str, str]) -> None:
+    """Bind the candidate over the real directory in a mount namespace of this process: see mount_namespaces(7)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(result: int, what: str) -> None:
+        if result != 0:
+            raise OSError(ctypes.get_errno(), what)
+
+    call(libc.unshare(_CLONE_NEWNS), "unshare")
+    call(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount")
+    for target, source in context.items():
+        call(libc.mount(source.encode(), target.encode(), None, _MS_BIND, None), "mount")
+
+
+def in_context(directories: Iterable[str], changes: Sequence[Change], call: Callable[[dict[str, str]], None]) -> None:
+    """Copy the directories, make the staged changes in the copies, and call with ``{directory: copy}``."""
+    with private_directory() as scratch:
+        context = {}
+        for number, directory in enumerate(directories):
+            if not os.path.isdir(directory):
+                continue
+            copy = context[directory] = f"{scratch}/{number}"
+            done = run(["cp", "--archive", "--no-target-directory", directory, copy])
+            if done.returncode != 0:
+                raise FileSetError(f"{directory} can't be copied for a test:\n{words(done)}")
+            for change in changes:
+                if change.path.startswith(f"{directory}/"):
+                    _make_in(f"{copy}{change.path[len(directory) :]}", change)
+            _sweep(copy)
+        call(context)
+
+
+def _make_in(path: str, change: Change) -> None:
+    if change.wanted.kind == "absent":
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.rmdir(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+    elif change.wanted.kind != "directory":
+        os.rename(staging_name(path), path)
+
+
+def _sweep(folder: str) -> None:
+    """Remove staged files of other changes from a copy, where a program might read them."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".flaskworks~"):
+                os.unlink(f"{where}/{name}")
+
+
+class Commands(Program):
+    """Commands that the user gave: argument lists to validate (in context), apply and verify."""
+
+    def __init__(
+        self,
+        validate: Sequence[Sequence[str]],
+        apply: Sequence[Sequence[str]],
+        verify: Sequence[Sequence[str]],
+        context: Sequence[str],
+    ) -> None:
+        self.validations, self.applications, self.verifications, self.directories = validate, apply, verify, context
+
+    def require(self, changes: Sequence[Change]) -> None:
+        for argv in (*self.validations, *self.applications, *self.verifications):
+            if not installed(argv[0]):
+                raise FileSetError(f"{argv[0]} is not installed on this host")
+
+    def validate(self, changes: Sequence[Change]) -> None:
+        if self.validations:
+            in_context(self.directories, changes, self._check)
+
+    def _check(self, context: dict[str, str]) -> None:
+        for argv in self.validations:
+            done = run(argv, context)
+            if done.returncode != 0:
+                raise FileSetError(f"{' '.join(argv)} refuses the change ({done.returncode}):\n{words(done)}")
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        for argv in self.applications:
+            must(argv)
+
+    def reapply(self, changes: Sequence[Change]) -> None:
+        self.apply(changes)
+
+    def verify(self) -> None:
+        for argv in self.verifications:
+            must(argv)
+
+    def drift(self, check: bool) -> list[str]:
+        reasons = []
+        for argv in self.verifications:
+            if not installed(argv[0]):
+                reasons.append(f"{argv[0]} is not installed yet")
+            elif run(argv).returncode != 0:
+                reasons.append(f"{' '.join(argv)} fails")
+        return reasons

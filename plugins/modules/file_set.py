@@ -1,0 +1,165 @@
+#!/usr/bin/python
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Applies a set of files, links, directories and removals as one transaction."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: file_set
+short_description: Apply a set of configuration files as one transaction
+version_added: 0.1.0
+author: The flaskworks.deploy contributors (@flaskworks)
+description:
+  - Stages all files, has the real program validate them in context, swaps them in, makes the program take them and verifies that it did.
+    When any step fails, everything is put back, what ran before runs again, and the task fails with the program's own words.
+  - The context is a private mount namespace in which the program sees its whole configuration with the change in it.
+  - Removes what the same owner managed before and no longer lists. Other owners' files are never touched.
+  - A run that was killed is recovered by the next one, which restores what it had changed and goes on from there.
+options:
+  owner:
+    description: Who manages this set. Its record lies below C(/var/lib/flaskworks/file_set/).
+    type: str
+    required: true
+  files:
+    description:
+      - The whole set, keyed by absolute path. Each entry has exactly one of C(content), C(template), C(link), C(directory) or C(absent).
+      - C(template) is looked up as by M(ansible.builtin.template) and rendered on the controller with the task's variables and those in C(vars).
+      - C(owner) and C(group) (root), C(mode) (0644, directories 0755) and C(sensitive) (false, keeps the content out of diffs) may be added.
+    type: dict
+    required: true
+  program:
+    description:
+      - Whose files these are. It decides how they are validated, applied and verified.
+      - V(nginx) is tested with C(nginx -t), where a new warning counts as a failure, and reloaded, never restarted.
+      - V(systemd) units are tested with C(systemd-analyze verify); then they are loaded and brought to the state in O(units).
+      - V(logrotate) policies are tested with C(logrotate --debug).
+      - V(sysusers) users and groups are made at once.
+    type: str
+    choices: [none, nginx, systemd, logrotate, sysusers]
+    default: none
+  units:
+    description:
+      - Units and the state they shall be in, checked also when no file changes.
+      - Keys of an entry are C(enabled) (bool), C(active) (bool) and C(on_change) (C(none), C(restart) or C(reload)).
+    type: dict
+    default: {}
+  context:
+    description: Directories that O(validate) sees with the change in them.
+    type: list
+    elements: path
+    default: []
+  validate:
+    description: Commands that have to succeed before anything is swapped in, each a list of words.
+    type: list
+    elements: list
+    default: []
+  apply:
+    description: Commands that make a program take the new files, each a list of words.
+    type: list
+    elements: list
+    default: []
+  verify:
+    description: Commands that succeed only when the program has taken them. They must change nothing, as they also run when nothing changes.
+    type: list
+    elements: list
+    default: []
+  sealed:
+    description: Set by the action plugin, which moves the content of sensitive files here, out of what is logged.
+    type: str
+attributes:
+  check_mode:
+    description: Predicts the same changes as the run that follows, also where the program or a user is not there yet.
+    support: full
+  diff_mode:
+    description: Shows every file; of a sensitive one only that it changes.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Serve a site, or leave everything as it was
+  flaskworks.deploy.file_set:
+    owner: my_site
+    program: nginx
+    files:
+      /etc/nginx/sites-available/blog.conf: {template: blog.conf.j2}
+      /etc/nginx/sites-enabled/blog.conf: {link: ../sites-available/blog.conf}
+
+- name: Let the operators use sudo
+  flaskworks.deploy.file_set:
+    owner: operators
+    files:
+      /etc/sudoers.d/operators: {content: "%operators ALL=(ALL) ALL\n", mode: "0440"}
+    context: [/etc/sudoers.d]
+    validate: [[visudo, --check]]
+"""
+
+RETURN = r"""
+changed_paths:
+  description: The paths that changed, or in check mode would.
+  returned: always
+  type: list
+  elements: str
+applied:
+  description: Whether the program was made to take the files.
+  returned: always
+  type: bool
+recovered:
+  description: Whether an earlier run had been cut off and was put right first.
+  returned: always
+  type: bool
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_engine import apply_set
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import (
+    OWNER_NAME,
+    FileSetError,
+    parse,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import Store
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import Commands
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_programs import NAMES, program
+
+
+def main() -> None:
+    commands = {"type": "list", "elements": "list", "default": []}
+    module = AnsibleModule(
+        argument_spec={
+            "owner": {"type": "str", "required": True},
+            "files": {"type": "dict", "required": True},
+            "program": {"type": "str", "choices": list(NAMES), "default": "none"},
+            "units": {"type": "dict", "default": {}},
+            "context": {"type": "list", "elements": "path", "default": []},
+            "validate": commands,
+            "apply": commands,
+            "verify": commands,
+            "sealed": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        if not OWNER_NAME.fullmatch(given["owner"]):
+            raise FileSetError(f"owner {given['owner']!r} is not a name of letters, digits, '_', '.' and '-'")
+        wanted = parse(given["files"], json.loads(given["sealed"] or "{}"))
+        programs = [
+            program(given["program"], given["units"], wanted),
+            Commands(given["validate"], given["apply"], given["verify"], given["context"]),
+        ]
+        outcome = apply_set(Store(given["owner"]), wanted, programs, check=module.check_mode)
+    except FileSetError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.strerror}: {error.filename}")
+    module.exit_json(**outcome.__dict__)
+
+
+if __name__ == "__main__":
+    main()
