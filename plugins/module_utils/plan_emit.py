@@ -80,7 +80,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
 
 
 def _python_packages(name: str, entry: Entry) -> list[str]:
-    """Return the user's packages, and gunicorn with its extras. A version that the user gives gunicorn is not repeated."""
+    """Return the user's packages, and gunicorn with its extras; a gunicorn that the user names is not named again."""
     asked = entry["python"]["packages"]
     extras = packages_for(entry["server"]["worker_class"], gunicorn_settings(name, entry))
     present = {_normal_name(package) for package in [*asked, *extras]}

@@ -1,4 +1,4 @@
-"""Whatever an inventory says: a right one gives a plan, a wrong one an InventoryError, and nothing else ever happens."""
+"""Whatever an inventory says: a right one gives a plan, a wrong one an InventoryError, and nothing else happens."""
 
 from __future__ import annotations
 

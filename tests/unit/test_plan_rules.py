@@ -56,8 +56,11 @@ def test_every_rule_is_kept_by_some_code() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name)):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
                 place = {"add": 0, "texts": 1}.get(name)
-                if place is not None and len(node.args) > 2 and isinstance(node.args[place], ast.Constant):
-                    used.add(node.args[place].value)
+                if place is None or len(node.args) < 3:
+                    continue
+                rule = node.args[place]
+                if isinstance(rule, ast.Constant):
+                    used.add(rule.value)
     assert used == set(RULES)
 
 
