@@ -40,21 +40,22 @@ DRAIN_PAUSE = 0.05
 DRAIN_MARGIN = 5.0
 
 
-def clear_leftovers(layout: Layout, limit: float) -> None:
+def clear_leftovers(layout: Layout, limit: float) -> list[str]:
     """Remove what an interrupted deploy left: its commands, instances that never went live, releases that were never
-    finished.
+    finished. Returns the ids.
     """
     stop_commands(layout.app)
     live = layout.live()
-    for release_id, names in installed_instances(layout.app).items():
-        if release_id != live:
-            # Killed after the switch: this one was live and may still be answering.
-            drain(layout.socket_path(release_id), limit)
-            remove_units({*names, *release_units(layout, release_id)})
     finished = finished_releases(layout)
-    for release_id in layout.ids():
-        if release_id != live and release_id not in finished:
-            shutil.rmtree(layout.release(release_id))
+    stray = {release_id: names for release_id, names in installed_instances(layout.app).items() if release_id != live}
+    for release_id, names in stray.items():
+        # Killed after the switch: this one was live and may still be answering.
+        drain(layout.socket_path(release_id), limit)
+        remove_units({*names, *release_units(layout, release_id)})
+    unfinished = [release_id for release_id in layout.ids() if release_id != live and release_id not in finished]
+    for release_id in unfinished:
+        shutil.rmtree(layout.release(release_id))
+    return [*stray, *unfinished]
 
 
 def go_live(order: Order, release_id: str) -> float:

@@ -26,6 +26,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
     ReleaseError,
     failure_report,
     scrub,
+    standing_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import GIT_CONFIG, GIT_CONFIG_TEXT
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
@@ -54,6 +55,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     journal,
     release_units,
     remove_units,
+    unit_states,
 )
 
 _DONE = {"deploy": "deployed", "reactivate": "reactivated", "start": "started", "none": "none"}
@@ -94,11 +96,14 @@ def deploy(
             name, app, version, build_env, find_abi(str(app["python"].get("interpreter", "python3"))), make_host_key()
         )
         order.archive, order.by = archive, who
-        clear_leftovers(order.layout, drain_limit(order.app))
+        cleared = clear_leftovers(order.layout, drain_limit(order.app))
         finding = inspect_app(order)
         if finding.action == "none":
-            # What made the inspection ask for more was a leftover; it is gone now.
-            return {**_summary(finding, "started", finding.release), "seconds": round(time.monotonic() - started, 2)}
+            # What the inspection found was a leftover, gone now, or somebody else was faster.
+            return {
+                **_summary(finding, "started" if cleared else "none", finding.release),
+                "seconds": round(time.monotonic() - started, 2),
+            }
         target = finding.release or new_release_id(order.digest, order.layout.ids())
         position = log_position(_error_log(order))
         try:
@@ -162,7 +167,9 @@ def _failed(
     if layout.live() != target:
         with contextlib.suppress(OSError, ReleaseError):
             undo(layout, target, built_now=finding.action == "deploy")
-    serving = layout.live()
+    live = layout.live()
+    service = layout.service(live or "")
+    standing = standing_of(live, target, unit_states([service]).get(service, ("", ""))[0])
     secrets = order.secret_values()
     entry = {"release": target, "by": order.by, "version": order.version, "step": error.step, "outcome": "failed"}
     with contextlib.suppress(OSError):
@@ -170,7 +177,7 @@ def _failed(
         append_history(
             layout, {**entry, "problem": problem, "seconds": round(time.monotonic() - started, 2)}, order.group
         )
-    report = failure_report(layout.app, error.step, error.problem, error.output, words, serving, secrets)
+    report = failure_report(layout.app, error.step, error.problem, error.output, words, standing, secrets)
     return ReleaseError(error.step, report)
 
 

@@ -53,8 +53,19 @@ def last_lines(text: str, count: int) -> str:
     return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-count:])
 
 
+def standing_of(live: str | None, target: str, active: str) -> str:
+    """Return in words what serves after a failure: ``active`` is the state of the live release's service."""
+    if live is None:
+        return "No release is live; nothing was switched."
+    if live == target:
+        return f"Release {live} is the live one; its service is {active or 'not there'}."
+    if active == "active":
+        return f"Release {live} is still serving; nothing was switched."
+    return f"Nothing was switched; the service of the live release {live} is {active or 'not there'}."
+
+
 def failure_report(
-    app: str, step: str, problem: str, output: str, journal: str, serving: str | None, secrets: Iterable[str]
+    app: str, step: str, problem: str, output: str, journal: str, standing: str, secrets: Iterable[str]
 ) -> str:
     """Return the text a person reads when a release failed: step, cause, the program's and the unit's words, what
     still serves.
@@ -64,11 +75,7 @@ def failure_report(
         parts.append("It said:\n" + _indented(last_lines(output, 30)))
     if journal:
         parts.append("Last words of the new unit (journal and error log):\n" + _indented(last_lines(journal, 20)))
-    parts.append(
-        f"Release {serving} is still serving; nothing was switched."
-        if serving
-        else "No release is live; nothing was switched."
-    )
+    parts.append(standing)
     return scrub("\n".join(parts), secrets)
 
 

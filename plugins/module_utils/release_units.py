@@ -143,8 +143,11 @@ def remove_units(names: Collection[str]) -> None:
 
 
 def journal(unit: str, since: float) -> str:
-    """Return the unit's last lines since a moment (seconds since 1970)."""
-    shown = run(["journalctl", "--no-pager", "--output=cat", "--lines=20", f"--unit={unit}", f"--since=@{since:.0f}"])
+    """Return the unit's lines since a moment (seconds since 1970).
+
+    ``--lines`` beside ``--since`` gives the first lines on systemd 252 and the last ones on 257: the caller cuts.
+    """
+    shown = run(["journalctl", "--no-pager", "--output=cat", f"--unit={unit}", f"--since=@{since:.0f}"])
     return shown.stdout if shown.returncode == 0 else ""
 
 

@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
     failure_report,
     hidden_parts,
     scrub,
+    standing_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import (
     absolute_url,
@@ -307,13 +308,15 @@ def test_secrets_are_blacked_out_in_every_form() -> None:
 
 def test_a_failure_names_step_cause_words_and_what_serves() -> None:
     report = failure_report(
-        "blog", "probe", "500", "out", "line of the journal", "20260101-000000-aaaaaaaa", ["journal"]
+        "blog", "probe", "500", "out", "line of the journal", standing_of("x-1", "x-2", "active"), ["journal"]
     )
     assert "at the step 'probe': 500" in report
     assert "out" in report
     assert "line of the ********" in report
-    assert "Release 20260101-000000-aaaaaaaa is still serving" in report
-    assert "No release is live" in failure_report("blog", "check", "x", "", "", None, [])
+    assert "Release x-1 is still serving" in report
+    assert standing_of(None, "x-2", "").startswith("No release is live")
+    assert "is failed" in standing_of("x-2", "x-2", "failed")
+    assert "not there" in standing_of("x-1", "x-2", "")
 
 
 def test_a_command_gets_the_sandbox_but_not_the_life_of_the_service() -> None:
