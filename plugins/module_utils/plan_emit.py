@@ -118,6 +118,8 @@ def gunicorn_settings(name: str, entry: Entry) -> dict[str, Any]:
     if entry["logs"]["access"] != "none":
         settings["accesslog"] = f"{logs_of(name)}/access.log"
     settings["errorlog"] = f"{logs_of(name)}/error.log"
+    # Workers set their own, whatever the unit's UMask= says. nginx reads uploads through the group of their directory.
+    settings["umask"] = "0027"
     return {**settings, **server["settings"]}
 
 
@@ -142,8 +144,6 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
         },
         "Service": {
             "Type": "notify",
-            # gunicorn's configuration may have a worker report that the application is loaded.
-            "NotifyAccess": "all",
             "Sockets": f"{name}@%i.socket",
             "User": name,
             "Group": name,
