@@ -34,10 +34,10 @@ sanity: ## ansible-test sanity, every test
 	@tests/bootstrap lint
 	tests/sanity
 
-scenario: ## One scenario: S=name; KEEP=1 leaves its hosts up
+scenario: ## One scenario: S=name; KEEP=1 leaves its hosts up, STEP=converge runs one step of molecule
 	@test -n "$(S)" || { echo "which one? S=$$(ls molecule | paste -sd'|')"; exit 2; }
 	@tests/bootstrap hosts browser
-	@$(RUN) $(if $(KEEP),--keep) $(S)
+	@$(RUN) $(if $(KEEP),--keep) $(if $(STEP),--step $(STEP)) $(S)
 
 demo: ## A test host with two live sites, and their URLs
 	@tests/bootstrap hosts

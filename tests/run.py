@@ -128,6 +128,9 @@ def main() -> int:
     parser.add_argument("jobs", nargs="+", metavar="JOB")
     parser.add_argument("--jobs", dest="workers", type=int, default=2, metavar="N", help="jobs at a time (default 2)")
     parser.add_argument("--keep", action="store_true", help="leave the hosts of the scenarios up")
+    parser.add_argument(
+        "--step", metavar="STEP", help="only this step of molecule, of one scenario: converge, verify..."
+    )
     args = parser.parse_args()
     known = scenarios()
     jobs = list(dict.fromkeys(name for job in args.jobs for name in (known if job == "scenarios" else [job])))
@@ -135,6 +138,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no such job: {', '.join(unknown)}; there are {', '.join((*TARGETS, *known))}")
     LOGS.mkdir(parents=True, exist_ok=True)
+    if args.step:
+        os.chdir(ROOT)
+        os.execvpe("molecule", ["molecule", args.step, "-s", jobs[0]], environment(jobs[0]))
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(max_workers=args.workers) as pool:
         for future in as_completed([pool.submit(run_job, job, args.keep) for job in jobs]):
