@@ -31,7 +31,6 @@ MANAGED_SETTINGS = {
     "bind": "systemd opens the socket; ports are under nginx.listen",
     "backlog": "systemd opens the socket; say it as systemd.Socket.Backlog",
     "reuse_port": "systemd opens the socket",
-    "umask": "say it as systemd.Service.UMask",
     "chdir": "an application starts in its source",
     "pythonpath": "an application starts in its source; install what else it needs",
     "user": "an application runs as the user of its name",
