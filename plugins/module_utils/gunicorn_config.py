@@ -231,7 +231,9 @@ def _python(value: Any) -> str:
         text = "".join(value)
         quoted = repr(text)
         return f'"{quoted[1:-1]}"' if quoted[1:-1] == text and '"' not in text else quoted
-    return repr(value)
+    return repr(
+        value if value is None or isinstance(value, bool) else float(value) if isinstance(value, float) else int(value)
+    )
 
 
 def _hooks(hooks: Mapping[str, str], notify: str) -> str:

@@ -214,7 +214,7 @@ def test_the_inputs_digest_sees_every_input_and_needs_no_process(spec: venvs.Ven
         {"constraints": ["more.txt"]},
         {"env": {"PIP_INDEX_URL": "file:///x"}},
     ):
-        seen.add(venvs.inputs_digest(replace(spec, **change), "abi"))  # type: ignore[arg-type]
+        seen.add(venvs.inputs_digest(replace(spec, **change), "abi"))
     (project / "more.txt").write_text("beta==1\n")
     seen.add(venvs.inputs_digest(spec, "abi"))
     assert len(seen) == 8
