@@ -1,0 +1,63 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From checked entries of systemd_units to unit files and the states that the units are to have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import Problem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import (
+    PRESETS,
+    check_unit,
+    merge_sections,
+    render_unit,
+)
+
+Entry = Mapping[str, Any]
+
+NAMES = re.compile(r"[A-Za-z0-9:_.@\\-]+")
+_HEAD = "# Written by the role flaskworks.deploy.systemd_units; changes made here are overwritten.\n"
+
+
+def check_units(units: Mapping[str, Entry], variable: str = "systemd_units") -> list[Problem]:
+    """Return all that is wrong with the units."""
+    problems = []
+    for name, unit in units.items():
+        place = f"{variable}.{name}"
+        faults = check_unit(_sections(unit), name)
+        if unit["hardening"] != "none" and not name.endswith(".service"):
+            faults.append("hardening is for services: remove it here")
+        if name.endswith("@.service") or "@." in name:
+            if unit["enabled"] or unit["active"]:
+                faults.append("is a template, which can't be enabled or run itself: name an instance of it")
+        elif unit["enabled"] and "Install" not in unit["sections"]:
+            faults.append("can't be enabled without an [Install] section: add WantedBy, or remove enabled")
+        problems += [Problem(place, fault, "systemd-unit") for fault in faults]
+    return problems
+
+
+def unit_set(units: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+    """Return ``{"files": ..., "units": ...}``, as file_set takes them, for units that check_units found right."""
+    files = {
+        f"/etc/systemd/system/{name}": {"content": _HEAD + render_unit(_sections(unit), name)}
+        for name, unit in units.items()
+    }
+    states = {name: _state(unit) for name, unit in units.items() if "@." not in name}
+    return {"files": files, "units": states}
+
+
+def _sections(unit: Entry) -> Any:
+    preset = PRESETS[unit["hardening"]]
+    base = {"Service": preset} if preset else {}
+    given = {section: directives for section, directives in unit["sections"].items() if isinstance(directives, Mapping)}
+    others = {section: directives for section, directives in unit["sections"].items() if section not in given}
+    return {**merge_sections(base, given), **others}
+
+
+def _state(unit: Entry) -> dict[str, Any]:
+    enabled = "Install" in unit["sections"] if unit["enabled"] is None else unit["enabled"]
+    active = enabled if unit["active"] is None else unit["active"]
+    return {"enabled": enabled, "active": active, "on_change": unit["on_change"]}
