@@ -141,7 +141,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         logs = {"accesslog": str(tmp_path / "access.log"), "errorlog": str(tmp_path / "error.log")}
         config = {"wsgi_app": "site_app:app", "bind": bind, "chdir": str(tmp_path), **logs, **settings}
         (tmp_path / "gunicorn.conf.py").write_text(gunicorn_config.render_config(config, **render))
-        command = [venv / "bin" / "gunicorn", "--config", tmp_path / "gunicorn.conf.py"]
+        command = [str(venv / "bin" / "gunicorn"), "--config", str(tmp_path / "gunicorn.conf.py")]
         inherited = {"PATH": "/usr/bin:/bin", "EVENTS": str(tmp_path / "events"), "LANG": "C", **(env or {})}
         process = subprocess.Popen(
             command, env=inherited, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
