@@ -1,6 +1,7 @@
 """Runs what proves the project, two jobs at a time: `python tests/run.py [--jobs N] [--keep] JOB...`.
 
-A job is `lint`, `sanity`, `unit`, the name of a scenario, or `scenarios` for all of them. A job's output goes to
+A job is `lint`, `sanity`, `unit`, the name of a scenario, or `scenarios` for all of them. A scenario is a folder of
+molecule/, or one of tests/e2e/ alone, whose tests boot their own hosts. A job's output goes to
 .cache/logs/JOB.log; the end of it is shown when the job fails. A job that ran no test has failed. The last line sums
 up: tests passed, tests failed.
 """
@@ -35,8 +36,14 @@ class Outcome:
 
 
 def scenarios() -> list[str]:
-    """Names of the scenarios: folders of molecule/ that have a molecule.yml."""
-    return sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+    """Names of all scenarios."""
+    stories = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
+    return sorted(stories | {path.parent.name for path in (ROOT / "tests" / "e2e").glob("*/test_*.py")})
+
+
+def has_playbooks(scenario: str) -> bool:
+    """Whether molecule brings its hosts up."""
+    return (ROOT / "molecule" / scenario / "molecule.yml").exists()
 
 
 def count_tests(report: Path) -> tuple[int, int, int]:
@@ -69,6 +76,8 @@ def judge(job: str, code: int, counts: tuple[int, int, int], seconds: float) -> 
 def command_of(job: str, keep: bool) -> list[str]:
     if job in TARGETS:
         return ["make", "--no-print-directory", job]
+    if not has_playbooks(job):
+        return ["pytest", f"tests/e2e/{job}"]
     return ["molecule", "test", "-s", job, f"--destroy={'never' if keep else 'always'}"]
 
 
@@ -90,12 +99,13 @@ def environment(job: str) -> dict[str, str]:
 
 def clean(job: str, env: dict[str, str]) -> None:
     """Remove what an interrupted run of the scenario left: its hosts and molecule's memory of them."""
-    prefix = f"test-{job.replace('_', '-')}-debian"
+    name = job.replace("_", "-")
+    prefix = f"test-{name}-debian" if has_playbooks(job) else name
     argv = [sys.executable, str(ROOT / "tests/hosts/hosts.py"), "clean", "--prefix", prefix]
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    subprocess.run(
-        ["molecule", "reset", "-s", job], check=False, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True
-    )
+    if has_playbooks(job):
+        reset = ["molecule", "reset", "-s", job]
+        subprocess.run(reset, check=False, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def run_job(job: str, keep: bool) -> Outcome:

@@ -35,6 +35,12 @@ def test_the_sessions_of_a_scenario_are_added_up(tmp_path: Path) -> None:
     assert run.count_tests(tmp_path / "absent.jsonl") == (0, 0, 0)
 
 
-def test_every_folder_with_a_configuration_is_a_scenario() -> None:
-    assert "default" in run.scenarios()
-    assert "test_host" in run.scenarios()
+def test_every_folder_of_tests_on_hosts_is_a_scenario() -> None:
+    folders = {path.parent.name for path in (run.ROOT / "tests" / "e2e").glob("*/test_*.py")}
+    assert folders
+    assert folders <= set(run.scenarios())
+
+
+def test_every_scenario_has_tests() -> None:
+    missing = [name for name in run.scenarios() if not list((run.ROOT / "tests" / "e2e" / name).glob("test_*.py"))]
+    assert missing == []
