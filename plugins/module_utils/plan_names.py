@@ -28,7 +28,7 @@ RESERVED = {
         svn ftp vsftpd proftpd samba nfs rpc statd certbot letsencrypt supervisor supervisord fail2ban ufw
         nftables iptables firewalld munin zabbix nagios snmp collectd openvpn wireguard wg-quick strongswan tor
         puppet salt vnstat clamav spamassassin uwsgi rsync rsyncd syslog rsyslog syslog-ng logrotate
-        unattended-upgrades
+        unattended-upgrades apport aptitude cron-apt exim4-base mysql-server postgresql-common ubuntu-pro-client
     """,
     "user that people log in with": """
         admin administrator ansible debian deploy ubuntu vagrant ec2-user guest

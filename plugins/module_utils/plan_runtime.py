@@ -85,7 +85,7 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _LEAST_MEMORY = 16 * 2**20
-_LOG_SIZE = re.compile(r"[0-9]+[kMG]?")
+_LOG_SIZE = re.compile(r"[1-9][0-9]*[kMG]?")
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|sec|seconds?|s|min|minutes?|m|h|hours?|hr|d|days?)?")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -157,11 +157,8 @@ def check_nginx(report: Report, entry: Entry) -> None:
         report.add("location", "nginx.extra", "holds a NUL character")
     for url, location in nginx["locations"].items():
         key = f"nginx.locations.{url}"
-        if not _URL.fullmatch(url.removesuffix("/")):
-            text = (
-                f"{url!r} is no path: it begins with '/' and has letters, digits and . _ ~ - ; for the whole site use"
-                " the keys of nginx"
-            )
+        if url != "/" and not _URL.fullmatch(url.removesuffix("/")):
+            text = f"{url!r} is no path: it begins with '/' and has letters, digits and . _ ~ - between slashes"
             report.add("location", key, text)
         if location.get("stream") and location.get("websocket"):
             report.add("location", key, "is a stream and a websocket at once: keep one, a websocket is never buffered")

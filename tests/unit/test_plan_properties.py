@@ -8,6 +8,8 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import check_entries
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import render_config
+from ansible_collections.flaskworks.deploy.plugins.module_utils.logrotate_files import check_policies
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import check_sites
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import render_unit
@@ -44,7 +46,10 @@ RIGHT: dict[str, list[Any]] = {
     "files": [{"config/production.py": {"template": "x.j2"}}, {"a.py": {"content": "x"}, "b.py": {"content": ""}}],
     "health": [{"path": "/health?full=1", "status": [200, 204], "timeout": 5}, {"scheme": "https", "host": "x:8000"}],
     "commands": [{"build": ["make"], "once": [{"run": "flask init-db", "creates": "media/db.sqlite"}]}],
-    "nginx": [{"listen": [8080]}, {"locations": {"/events": {"stream": True}}, "max_body": "0", "extra": "gzip on;"}],
+    "nginx": [
+        {"listen": [8080]},
+        {"locations": {"/events": {"stream": True}, "/": {"read_timeout": 90}}, "max_body": "0", "extra": "gzip on;"},
+    ],
     "limits": [{"memory": "1G", "cpu": "150%", "nofile": 4096, "tasks": 64, "nproc": 64}],
     "systemd": [{"hardening": "strict"}, {"Service": {"Nice": 5}, "Unit": {"After": ["redis.service"]}}],
     "logs": [{"access": "classic", "rotate": 0}, {"access": "none", "maxsize": "10M"}],
@@ -99,8 +104,12 @@ FREE = ["static", "env", "secrets", "files", "nginx.locations", "server.settings
 @given(RIGHT_APPS, st.booleans())
 def test_any_right_application_gives_entries_that_the_roles_take(app: dict[str, Any], firewall: bool) -> None:
     plan = make_plan(SPEC, {"blog": app}, firewall=firewall)
+    checked = {}
     for role in ("nginx_sites", "logrotate_policies", "ufw_rules"):
-        assert check_entries(entry_points(role), plan[role], role)[1] == []
+        checked[role], problems = check_entries(entry_points(role), plan[role], role)
+        assert problems == []
+    assert check_sites(checked["nginx_sites"]) == []
+    assert check_policies(checked["logrotate_policies"]) == []
     for name, sections in plan["releases"]["blog"]["units"].items():
         assert render_unit(sections, name)
     gunicorn = plan["releases"]["blog"]["gunicorn"]

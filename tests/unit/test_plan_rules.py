@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import ENTRY_RULES
+from ansible_collections.flaskworks.deploy.plugins.module_utils.logrotate_files import PACKAGED
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import NAME_LENGTH, RESERVED
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import RULES
@@ -96,6 +97,10 @@ def test_no_secret_is_repeated_in_a_message() -> None:
 def test_a_reserved_name_is_refused(name: str) -> None:
     assert {problem.rule for problem in problems({name: GOOD})} <= {"app-name-reserved", "app-name"}
     assert problems({name: GOOD})
+
+
+def test_no_name_takes_the_place_of_a_package() -> None:
+    assert {name for name in PACKAGED if not problems({name: GOOD})} == set()
 
 
 def test_the_longest_name_leaves_room_for_the_socket() -> None:
