@@ -41,11 +41,11 @@ scenario: ## One scenario: S=name; KEEP=1 leaves its hosts up, STEP=converge run
 
 demo: ## A test host with two live sites, and their URLs
 	@tests/bootstrap hosts
-	@$(VENV)/bin/python tests/demo up
+	@$(VENV)/bin/python tests/demo.py up
 
 demo-destroy: ## Remove the demo
 	@tests/bootstrap
-	@$(VENV)/bin/python tests/demo down
+	@$(VENV)/bin/python tests/demo.py down
 
 bench: bench-noop ## Every benchmark
 

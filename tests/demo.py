@@ -1,4 +1,4 @@
-"""The demo: a Debian host from nothing, two sites on it, and the proof that they answer."""
+"""`demo.py up|down`: a Debian host from nothing, two sites on it, and the proof that they answer."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def down() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="tests/demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tests/demo.py", description=__doc__)
     parser.add_argument("step", choices=["up", "down"])
     parser.add_argument("--debian", choices=["12", "13"], default=os.environ.get("DEBIAN", "13"))
     arguments = parser.parse_args()
