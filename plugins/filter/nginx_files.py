@@ -44,7 +44,8 @@ EXAMPLES = """
   ansible.builtin.debug:
     msg: >-
       {{ nginx_sites | flaskworks.deploy.entries('nginx_sites')
-         | flaskworks.deploy.nginx_files(owner='me', worker_connections=4096, remove_default=true, catch_all=true, ipv6=true) }}
+         | flaskworks.deploy.nginx_files(owner='me', worker_connections=4096, remove_default=true,
+                                         catch_all=true, ipv6=true) }}
 """
 
 RETURN = """

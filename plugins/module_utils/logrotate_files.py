@@ -14,14 +14,13 @@ Entry = Mapping[str, Any]
 
 # Files that Debian's packages bring (the ones likely to be there): a policy of that name would replace theirs.
 PACKAGED = frozenset(
-    "alternatives apache2 apport apt aptitude btmp certbot cron-apt dpkg fail2ban exim4-base mariadb mysql-server nginx"
-    " postfix postgresql-common rsyslog supervisor ubuntu-pro-client ufw unattended-upgrades wtmp".split()
+    ("alternatives", "apache2", "apt", "aptitude", "btmp", "certbot", "dpkg", "exim4-base", "fail2ban", "mariadb")
+    + ("mysql-server", "nginx", "postfix", "postgresql-common", "rsyslog", "supervisor", "ufw", "unattended-upgrades")
+    + ("wtmp",)
 )
-# logrotate skips files with these endings (logrotate(8), tabooext), without a word.
-_TABOO = (
-    ".bak .cfsaved .disabled .dpkg-bak .dpkg-del .dpkg-dist .dpkg-new .dpkg-old .dpkg-tmp .orig .rhn-cfg-tmp-x"
-    " .rpmnew .rpmorig .rpmsave .swp .ucf-dist .ucf-new .ucf-old ,v"
-).split()
+# Of the endings that logrotate skips without a word (logrotate(8), tabooext) those that a name can have.
+_TABOO = (".bak", ".disabled", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".cfsaved")
+_TABOO_FAMILIES = re.compile(r"\.(dpkg|ucf|rhn-cfg)-[a-z-]+$")
 _PATH = re.compile(r"/[^\s\"'{}#\\]+")
 _ACCOUNT = r"[a-z_][a-z0-9_-]*"
 _SU = re.compile(rf"{_ACCOUNT} {_ACCOUNT}")
@@ -55,7 +54,10 @@ def policy_text(policy: Entry) -> str:
     if policy["maxsize"]:
         lines.append(f"maxsize {policy['maxsize']}")
     lines += [key if policy[key] else f"no{key}" for key in ("compress", "delaycompress")]
-    lines += ["missingok" if policy["missingok"] else "nomissingok", "notifempty" if policy["notifempty"] else "ifempty"]
+    lines += [
+        "missingok" if policy["missingok"] else "nomissingok",
+        "notifempty" if policy["notifempty"] else "ifempty",
+    ]
     # With the date alone the second rotation of a day finds its name taken, and does nothing.
     lines += ["dateext", "dateformat -%Y%m%d-%s"] if policy["dateext"] else ["nodateext"]
     if policy["su"]:
@@ -74,7 +76,7 @@ def policy_text(policy: Entry) -> str:
 def _faults(name: str, policy: Entry) -> Iterator[tuple[str, str]]:
     if name in PACKAGED:
         yield "", "is the name of a file that belongs to a package of Debian: take another"
-    if name.endswith(tuple(_TABOO)):
+    if name.endswith(_TABOO) or _TABOO_FAMILIES.search(name):
         yield "", "ends in a way that logrotate skips: take another name"
     if not policy["paths"]:
         yield ".paths", "is empty: name the logs"

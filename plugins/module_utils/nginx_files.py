@@ -13,7 +13,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import 
 
 Entry = Mapping[str, Any]
 
-_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*(\.\*)?|\[[0-9a-f:]+\]")
+_NAME = re.compile(
+    r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*(\.\*)?|\[[0-9a-f:]+\]"
+)
 _UNIX = re.compile(r"unix:(/[A-Za-z0-9_.@+-]+)+")
 _TCP = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")
 _URL = re.compile(r"(/[A-Za-z0-9._~+-]+)*/?")
@@ -40,7 +42,9 @@ def check_sites(sites: Mapping[str, Entry], variable: str = "nginx_sites") -> li
                     continue
                 what = f"'{claim}' on port {port}" if claim else f"to be the default server of port {port}"
                 key = "server_names" if claim else "default_server"
-                text = f"{what} is claimed by '{other}' already: nginx would ignore one of them, remove it here or there"
+                text = (
+                    f"{what} is claimed by '{other}' already: nginx would ignore one of them, remove it here or there"
+                )
                 problems.append(Problem(f"{variable}.{name}.{key}", text, "nginx-site"))
     return problems
 
@@ -57,8 +61,8 @@ def site_files(
     """Return path -> entry, as file_set takes them, for sites that check_sites found right."""
     files: dict[str, dict[str, Any]] = {
         "/etc/nginx/nginx.conf": {"template": "nginx.conf.j2", "vars": {"worker_connections": worker_connections}},
-        # Read before the sites. Without the word default_server it is what answers unknown hosts as long as nobody says it,
-        # so two owners can have one each for the same port.
+        # Read before the sites. Without the word default_server its server answers unknown hosts as long as nobody
+        # says that word, so two owners can have one each for the same port.
         f"/etc/nginx/conf.d/00-{owner}.conf": {
             "template": "common.conf.j2",
             "vars": {
@@ -117,7 +121,7 @@ def _identifier(name: str) -> str:
 
 
 def _directory(path: str) -> str:
-    """Return the path with one slash at its end. With a slash on one side only, ``/static../x`` leaves the directory."""
+    """Return the path with one slash at its end. With it on one side only, ``/static../x`` leaves the directory."""
     return path.rstrip("/") + "/"
 
 

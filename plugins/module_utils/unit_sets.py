@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files impor
 
 Entry = Mapping[str, Any]
 
-NAMES = re.compile(r"[A-Za-z0-9:_.@\\-]+")
 _HEAD = "# Written by the role flaskworks.deploy.systemd_units; changes made here are overwritten.\n"
 
 
@@ -30,7 +28,7 @@ def check_units(units: Mapping[str, Entry], variable: str = "systemd_units") -> 
         faults = check_unit(_sections(unit), name)
         if unit["hardening"] != "none" and not name.endswith(".service"):
             faults.append("hardening is for services: remove it here")
-        if name.endswith("@.service") or "@." in name:
+        if "@." in name:
             if unit["enabled"] or unit["active"]:
                 faults.append("is a template, which can't be enabled or run itself: name an instance of it")
         elif unit["enabled"] and "Install" not in unit["sections"]:
@@ -58,6 +56,9 @@ def _sections(unit: Entry) -> Any:
 
 
 def _state(unit: Entry) -> dict[str, Any]:
-    enabled = "Install" in unit["sections"] if unit["enabled"] is None else unit["enabled"]
-    active = enabled if unit["active"] is None else unit["active"]
-    return {"enabled": enabled, "active": active, "on_change": unit["on_change"]}
+    """Return the wanted state. What nobody asked for stays open: a timer's service rests between two runs."""
+    state = {"on_change": unit["on_change"]}
+    if "Install" in unit["sections"]:
+        state["enabled"] = unit["enabled"] is not False
+    active = unit["active"] if unit["active"] is not None else state.get("enabled")
+    return state if active is None else {**state, "active": active}
