@@ -31,7 +31,10 @@ def seal(dest: str, *, inputs: str, abi: str, resolved: str) -> None:
     }
     _sync_filesystem(dest)
     temporary = os.path.join(dest, f"{MARKER}.new")
-    with open(temporary, "w", encoding="utf-8") as stream:
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
+    # Exclusively: the directory may be another user's, who must not lead root's writing elsewhere by a link.
+    with open(temporary, "x", encoding="utf-8") as stream:
         json.dump(content, stream, indent=1, sort_keys=True)
         stream.write("\n")
         stream.flush()

@@ -153,7 +153,6 @@ def samples(name: str) -> list[Any]:
         "dirty_workers": [2],
         "raw_env": [["A=b"]],
         "chdir": ["/tmp"],
-        "dirty_workers": [2],
         "statsd_host": ["localhost:8125"],
         "reload_extra_files": [["/etc/passwd"]],
     }
