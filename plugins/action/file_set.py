@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's part of flaskworks.deploy.file_set: render templates, and keep sensitive content out of every log."""
+"""The controller's part of flaskworks.deploy.file_set: render templates, keep sensitive content out of every log."""
 
 from __future__ import annotations
 

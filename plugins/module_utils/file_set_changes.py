@@ -50,30 +50,31 @@ def find_changes(wanted: Iterable[Wanted], managed: Mapping[str, Any], look: Loo
     Order: missing parents first, then directories, files and links, then removals from the deepest on.
     """
     listed = {entry.path: entry for entry in wanted}
+    used = {parent for entry in listed.values() if entry.kind != "absent" for parent in parents(entry.path)}
     gone = [
-        Wanted(path, "absent", sensitive=bool(managed[path].get("sensitive"))) for path in managed if path not in listed
+        Wanted(path, "absent", sensitive=bool(entry.get("sensitive")))
+        for path, entry in managed.items()
+        if path not in listed and path not in used
     ]
     entries = [entry for entry in (*listed.values(), *gone) if differs(entry, look(entry.path))]
     removals = sorted(
         (entry for entry in entries if entry.kind == "absent"), key=lambda entry: entry.path, reverse=True
     )
     kept = [entry for entry in entries if entry.kind != "absent"]
-    parents = [Wanted(path, "directory", mode=0o755) for path in _missing_parents(kept, look)]
-    parents = [parent for parent in parents if parent.path not in listed]
-    ordered = sorted((*parents, *kept), key=lambda entry: (entry.kind != "directory", entry.path))
+    missing = sorted({parent for entry in kept for parent in parents(entry.path) if look(parent).kind == "none"})
+    made = [Wanted(path, "directory", mode=0o755) for path in missing if path not in listed]
+    ordered = sorted((*made, *kept), key=lambda entry: (entry.kind != "directory", entry.path))
     going = {entry.path for entry in removals}
     removable = [entry for entry in removals if entry.path in listed or _is_removable(entry.path, going, look)]
     return [Change(look(entry.path), entry) for entry in (*ordered, *removable)]
 
 
-def _missing_parents(entries: Iterable[Wanted], look: Look) -> list[str]:
-    missing = set()
-    for entry in entries:
-        parent = os.path.dirname(entry.path)
-        while parent != "/" and look(parent).kind == "none":
-            missing.add(parent)
-            parent = os.path.dirname(parent)
-    return sorted(missing)
+def parents(path: str) -> list[str]:
+    """Return the directories above a path, the nearest first, without the root."""
+    found = []
+    while (path := os.path.dirname(path)) != "/":
+        found.append(path)
+    return found
 
 
 def _is_removable(path: str, going: set[str], look: Look) -> bool:
@@ -87,22 +88,9 @@ def check_changes(changes: Iterable[Change]) -> None:
     problems = []
     for change in changes:
         wanted, before = change.wanted, change.before
-        if (
-            before.kind == "other"
-            or (before.kind == "directory") != (wanted.kind == "directory")
-            and before.kind
-            not in (
-                "none",
-                "file",
-                "link",
-            )
-        ):
-            if wanted.kind != "absent" or before.kind == "other":
-                problems.append(
-                    f"{change.path} is a {before.kind} and can't become a {wanted.kind}: move it away first"
-                )
-        elif wanted.kind == "directory" and before.kind in ("file", "link"):
-            problems.append(f"{change.path} is a {before.kind} and can't become a directory: move it away first")
+        is_replaced = wanted.kind not in (before.kind, "absent") and before.kind != "none"
+        if before.kind == "other" or (is_replaced and "directory" in (wanted.kind, before.kind)):
+            problems.append(f"{change.path} is a {before.kind} and can't become a {wanted.kind}: move it away first")
         if wanted.kind in ("file", "directory"):
             if user_id(wanted.owner) is None:
                 problems.append(f"{change.path}: the user {wanted.owner} does not exist on this host")
@@ -211,7 +199,8 @@ def _name(number: int) -> str:
 
 def _ids(wanted: Wanted) -> tuple[int, int]:
     uid, gid = user_id(wanted.owner), group_id(wanted.group)
-    assert uid is not None and gid is not None, "check_changes comes first"
+    if uid is None or gid is None:
+        raise FileSetError(f"{wanted.path}: the user {wanted.owner} or the group {wanted.group} is gone")
     return uid, gid
 
 

@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The transaction: stage, validate, swap, apply, verify; or restore. See `STEPS` for what is written down on the way."""
+"""The transaction: stage, validate, swap, apply, verify; or restore. `STEPS` is what is written down on the way."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def apply_set(store: Store, wanted: Sequence[Wanted], programs: Sequence[Program
             recover(store, journal)
         record = store.record()
         _check_paths(store, wanted)
-        before = befores(journal) if journal and check else {}
+        before = befores(journal) if journal and check and journal["step"] != "recorded" else {}
         changes = find_changes(wanted, record["paths"], lambda path: before.get(path) or look(path))
         needs = [reason for program in programs for reason in program.drift(check)]
         pending = bool(record["pending"] or (journal and _was_swapped(journal)))
@@ -72,8 +72,8 @@ def apply_set(store: Store, wanted: Sequence[Wanted], programs: Sequence[Program
         if outcome.changed:
             _commit(store, wanted, changes, programs)
             outcome.applied = True
-        elif _managed(wanted) != record["paths"]:
-            _remember(store, wanted)
+        elif not _managed(wanted).items() <= record["paths"].items():
+            _remember(store, wanted, [])
         return outcome
 
 
@@ -131,7 +131,7 @@ def _commit(store: Store, wanted: Sequence[Wanted], changes: Sequence[Change], p
         for program in programs:
             program.verify()
         store.advance(journal, "verified")
-        _remember(store, wanted)
+        _remember(store, wanted, changes)
         store.advance(journal, "recorded")
         store.forget_journal()
     except (OSError, FileSetError) as error:
@@ -163,11 +163,16 @@ def _managed(wanted: Sequence[Wanted]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _remember(store: Store, wanted: Sequence[Wanted]) -> None:
-    paths = _managed(wanted)
+def _remember(store: Store, wanted: Sequence[Wanted], changes: Sequence[Change]) -> None:
+    """Record what is managed now: the set, directories made on the way to it, and those that could not go yet."""
+    made = {
+        change.path: {"kind": "directory", "sensitive": False}
+        for change in changes
+        if change.wanted.kind == "directory" and change.before.kind == "none"
+    }
     left = {
         path: entry
         for path, entry in store.record()["paths"].items()
-        if path not in paths and entry["kind"] == "directory" and look(path).kind == "directory"
+        if entry["kind"] == "directory" and look(path).kind == "directory"
     }
-    store.write_record({**paths, **left}, pending=False)
+    store.write_record({**made, **left, **_managed(wanted)}, pending=False)

@@ -33,7 +33,7 @@ def write_durably(path: str, data: bytes, mode: int = 0o600, uid: int = 0, gid: 
 
 
 def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
-    """Write a new file and wait until it is on the disk. Nobody but root can read it before its owner and mode are set."""
+    """Write a new file and wait until it is on the disk. Only root can read it before its owner and mode are set."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -46,7 +46,7 @@ def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
 
 
 def staging_name(path: str) -> str:
-    """A name beside the target that no program reads: hidden, and with the ending that logrotate and run-parts pass over."""
+    """A name beside the target that no program reads: hidden, with an ending that logrotate and run-parts ignore."""
     folder, name = os.path.split(path)
     return f"{folder}/.{name}.flaskworks~"
 
@@ -61,7 +61,7 @@ def sync_directory(path: str) -> None:
 
 @contextlib.contextmanager
 def host_lock(wait: float = 60.0) -> Iterator[None]:
-    """Let one transaction at a time run on a host. Raises FileSetError when another takes longer than ``wait`` seconds."""
+    """Let one transaction at a time run on a host. Raises FileSetError when another takes over ``wait`` seconds."""
     os.makedirs(os.path.dirname(LOCK), mode=0o700, exist_ok=True)
     with open(LOCK, "a", encoding="utf-8") as stream:
         deadline = time.monotonic() + wait
@@ -72,7 +72,7 @@ def host_lock(wait: float = 60.0) -> Iterator[None]:
             except OSError:
                 if time.monotonic() > deadline:
                     raise FileSetError(
-                        f"another run has been changing this host's configuration for over {wait:.0f} s; try again when it ended"
+                        f"another run has been changing this host's files for over {wait:.0f} s; try again later"
                     ) from None
                 time.sleep(0.1)
         yield
@@ -87,7 +87,7 @@ class Store:
         self.folder = f"{state}/{owner}"
 
     def record(self) -> dict[str, Any]:
-        """Return ``{"paths": {path: {kind, sensitive}}, "pending": bool}``; ``pending``: files were restored, but not applied."""
+        """Return ``{"paths": {path: {kind, sensitive}}, "pending": bool}``; pending: restored, but not applied yet."""
         found = _read(f"{self.folder}/record.json")
         return found or {"paths": {}, "pending": False}
 
@@ -106,7 +106,8 @@ class Store:
         return claimed
 
     def journal(self) -> dict[str, Any] | None:
-        return _read(f"{self.folder}/journal.json")
+        journal: dict[str, Any] | None = _read(f"{self.folder}/journal.json")
+        return journal
 
     def advance(self, journal: dict[str, Any], step: str) -> None:
         """Write down that a step was reached."""

@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""nginx: its configuration tested as a whole, reloaded without losing a request, and the effect of the reload verified."""
+"""nginx: its configuration tested as a whole, reloaded without losing a request, and the effect verified."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Nginx(Units):
             run(["systemctl", "reload", SERVICE])
 
     def verify(self) -> None:
-        """A reload returns 0 also when the master could not take the new configuration; only new workers tell that it did."""
+        """A reload returns 0 also when the master could not take the configuration; only new workers tell that."""
         if not self.reloaded:
             super().verify()
             return
@@ -102,7 +102,7 @@ def live_workers() -> set[int]:
 
 
 def _test(context: dict[str, str]) -> None:
-    """Refuse what nginx -t refuses, and what it warns of unless it warns of that already: a second site of one name is dead."""
+    """Refuse what nginx -t refuses or newly warns of: the second of two sites with one name is dead, for example."""
     done = run(["nginx", "-t", "-q"], context)
     lines = _plain(words(done))
     if done.returncode != 0:

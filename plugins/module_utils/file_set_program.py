@@ -48,7 +48,7 @@ class Program:
 
 
 def run(argv: Sequence[str], context: dict[str, str] | None = None, timeout: float = 120.0) -> Completed:
-    """Run a command with an English locale. ``context``: directory -> the one to be seen in its place, by this command alone."""
+    """Run a command with an English locale. ``context``: directory -> the one that this command sees in its place."""
     environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
         return subprocess.run(

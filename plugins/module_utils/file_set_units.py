@@ -144,7 +144,7 @@ class Units(Program):
         while True:
             now = states(self.started)
             for name, state in now.items():
-                if not state.runs or state.active == "activating" and time.monotonic() > deadline:
+                if not state.runs or (state.active == "activating" and time.monotonic() > deadline):
                     raise FileSetError(
                         f"{name} does not stay up: it is {state.active} ({state.result})\n{last_words(name)}"
                     )

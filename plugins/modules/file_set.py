@@ -12,8 +12,9 @@ short_description: Apply a set of configuration files as one transaction
 version_added: 0.1.0
 author: The flaskworks.deploy contributors (@flaskworks)
 description:
-  - Stages all files, has the real program validate them in context, swaps them in, makes the program take them and verifies that it did.
-    When any step fails, everything is put back, what ran before runs again, and the task fails with the program's own words.
+  - Stages all files, has the real program validate them in context, swaps them in, makes the program take them
+    and verifies that it did. When any step fails, everything is put back, what ran before runs again,
+    and the task fails with the program's own words.
   - The context is a private mount namespace in which the program sees its whole configuration with the change in it.
   - Removes what the same owner managed before and no longer lists. Other owners' files are never touched.
   - A run that was killed is recovered by the next one, which restores what it had changed and goes on from there.
@@ -24,16 +25,19 @@ options:
     required: true
   files:
     description:
-      - The whole set, keyed by absolute path. Each entry has exactly one of C(content), C(template), C(link), C(directory) or C(absent).
-      - C(template) is looked up as by M(ansible.builtin.template) and rendered on the controller with the task's variables and those in C(vars).
-      - C(owner) and C(group) (root), C(mode) (0644, directories 0755) and C(sensitive) (false, keeps the content out of diffs) may be added.
+      - The whole set, keyed by absolute path. Each entry has exactly one of C(content), C(template), C(link),
+        C(directory) or C(absent).
+      - C(template) is looked up as by M(ansible.builtin.template) and rendered on the controller with the task's
+        variables and those in C(vars).
+      - C(owner) and C(group) (root), C(mode) (0644, directories 0755) and C(sensitive) (false; true keeps the content
+        out of diffs) may be added.
     type: dict
     required: true
   program:
     description:
       - Whose files these are. It decides how they are validated, applied and verified.
       - V(nginx) is tested with C(nginx -t), where a new warning counts as a failure, and reloaded, never restarted.
-      - V(systemd) units are tested with C(systemd-analyze verify); then they are loaded and brought to the state in O(units).
+      - V(systemd) units are tested with C(systemd-analyze verify), loaded, and brought to the state in O(units).
       - V(logrotate) policies are tested with C(logrotate --debug).
       - V(sysusers) users and groups are made at once.
     type: str
@@ -61,7 +65,9 @@ options:
     elements: list
     default: []
   verify:
-    description: Commands that succeed only when the program has taken them. They must change nothing, as they also run when nothing changes.
+    description:
+      - Commands that succeed only when the program has taken the files.
+      - They must change nothing, as they also run when nothing changes.
     type: list
     elements: list
     default: []
