@@ -28,7 +28,7 @@ lint: ## yamllint, ansible-lint, ruff, mypy, shellcheck, the changelog
 
 unit: ## Unit tests; T="-k name" narrows them
 	@tests/bootstrap
-	pytest tests/unit $(T)
+	pytest -n 2 tests/unit $(T)
 
 sanity: ## ansible-test sanity, every test
 	@tests/bootstrap lint
