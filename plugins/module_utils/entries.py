@@ -107,6 +107,9 @@ def check_options(
             problems += found
     if not partial:
         for key, option in options.items():
+            if key not in cleaned and "options" in option and option.get("default") == {}:
+                # The validator would fill the specification's own dictionary.
+                cleaned[key] = check_options(points, option["options"], {}, f"{path}.{key}")[0]
             missing = values.get(key) is None or values[key] == ""
             if option.get("required") and missing:
                 problems.append(Problem(f"{path}.{key}", f"is missing: {_sentence(option)}", "missing-key"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ POINTS: dict[str, Any] = {
         "hidden": {"type": "str", "no_log": True},
         "inner": {
             "type": "dict",
-            "apply_defaults": True,
+            "default": {},
             "options": {
                 "depth": {"type": "int", "default": 1},
                 "deeper": {"type": "dict", "options": {"x": {"type": "int"}}},
@@ -60,8 +61,11 @@ def test_defaults_are_filled_in_at_every_depth() -> None:
     assert made["places"] == {"a": {"big": False}, "b": {"big": False}}
 
 
-def test_the_specification_is_never_changed_through_a_result() -> None:
+def test_the_specification_is_never_changed() -> None:
+    before = copy.deepcopy(POINTS)
     entry()["names"].append("x")
+    entry()["inner"]["depth"] = 9
+    assert before == POINTS
     assert entry()["names"] == []
 
 
