@@ -111,7 +111,6 @@ class Store:
 
     def advance(self, journal: dict[str, Any], step: str) -> None:
         """Write down that a step was reached."""
-        assert step in STEPS
         journal["step"] = step
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         os.chmod(self.root, 0o700)

@@ -34,7 +34,7 @@ def program(name: str, units: Mapping[str, Mapping[str, Any]], wanted: Sequence[
     if name == "systemd":
         return Systemd(units)
     if name == "logrotate":
-        return Logrotate()
+        return Logrotate(units)
     if name == "sysusers":
         return Sysusers(wanted)
     return ServiceUnits(units)
@@ -50,7 +50,7 @@ class ServiceUnits(Units):
         self.bring(set(self.units))
 
 
-class Logrotate(Program):
+class Logrotate(ServiceUnits):
     """logrotate reads its files at its next run: there is nothing to apply, and a fault would show only then."""
 
     directory = "/etc/logrotate.d"

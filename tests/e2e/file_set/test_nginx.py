@@ -1,0 +1,103 @@
+"""A fault in nginx's files is red, red again, and nginx serves what it served."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import output, published_site
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "collections"))
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import STEPS  # noqa: E402
+
+SITE = "/etc/nginx/sites-enabled/story.conf"
+DEFAULT = {"/etc/nginx/sites-enabled/default": {"absent": True}}
+
+
+def site(answer: str, listen: int = 80) -> dict[str, Any]:
+    text = f"server {{ listen {listen}; server_name story; return 200 {answer}; }}\n"
+    return {SITE: {"content": text}, **DEFAULT}
+
+
+@pytest.fixture(autouse=True)
+def good(host: Any, apply: Any) -> Any:
+    """Every test begins and ends with the same site."""
+    yield
+    assert apply(site("good")).status == 0
+    assert published_site(host, "story").get().text == "good"
+
+
+FAULTS = {
+    "broken": (site("x") | {SITE: {"content": "server { listen 80; server_name story\n"}}, "[emerg]"),
+    "a second site of one name": (
+        site("x") | {"/etc/nginx/sites-enabled/twin.conf": {"content": site("y")[SITE]["content"]}},
+        'conflicting server name "story"',
+    ),
+    "a port that another program has": (site("x", listen=22), "Address already in use"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_red_twice_and_changes_nothing(host: Any, apply: Any, fault: str) -> None:
+    before = output(host, "ls -la --time-style=full-iso /etc/nginx/sites-enabled | tail -n +4")
+    files, words = FAULTS[fault]
+    for _ in range(2):
+        answer = apply(files)
+        assert answer.status != 0
+        assert words in answer.text
+        assert host.run("nginx -t -q").rc == 0
+        assert published_site(host, "story").get().text == "good"
+    if fault != "a port that another program has":
+        assert output(host, "ls -la --time-style=full-iso /etc/nginx/sites-enabled | tail -n +4") == before
+
+
+def test_a_reload_keeps_the_master_and_the_new_answer_is_there_at_once(host: Any, apply: Any) -> None:
+    master = output(host, "cat /run/nginx.pid")
+    assert apply(site("other")).changed
+    assert published_site(host, "story").get().text == "other"
+    assert output(host, "cat /run/nginx.pid") == master
+
+
+def test_nginx_that_was_stopped_by_hand_is_started(host: Any, apply: Any) -> None:
+    output(host, "systemctl stop nginx")
+    assert "changed=1" in apply(site("good"), "--check").text
+    assert apply(site("good")).changed
+    assert not apply(site("good")).changed
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_after_each_step_the_next_run_serves_what_is_wanted(
+    host: Any, apply: Any, killed: Callable[[str, str], None], step: str
+) -> None:
+    killed(step, site("new")[SITE]["content"])
+    assert published_site(host, "story").get().text in ("good", "new")
+    predicted = apply(site("new"), "--check")
+    answer = apply(site("new"))
+    assert answer.status == 0
+    assert predicted.changed == answer.changed
+    assert published_site(host, "story").get().text == "new"
+    assert not apply(site("new")).changed
+
+
+@pytest.mark.parametrize("step", ["swapped", "applied", "verified"])
+def test_killed_then_asked_for_the_old_nginx_serves_the_old(
+    host: Any, apply: Any, killed: Callable[[str, str], None], step: str
+) -> None:
+    """The files are as before once the crash is put right; nginx may still run with the new ones."""
+    killed(step, site("new")[SITE]["content"])
+    assert apply(site("good")).changed
+    assert published_site(host, "story").get().text == "good"
+
+
+def test_full_disk_is_an_error_before_anything_changes(host: Any, apply: Any) -> None:
+    output(host, "mkdir -p /etc/nginx/full && mount -t tmpfs -o size=4k tmpfs /etc/nginx/full")
+    try:
+        answer = apply(site("x") | {"/etc/nginx/full/big.conf": {"content": "# big\n" * 5000}})
+        assert answer.status != 0
+        assert "No space left on device" in answer.text
+        assert published_site(host, "story").get().text == "good"
+    finally:
+        output(host, "umount /etc/nginx/full && rmdir /etc/nginx/full")

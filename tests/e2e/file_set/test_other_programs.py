@@ -1,0 +1,110 @@
+"""logrotate, systemd and sysusers: their faults are found by their own words; secrets stay out of what is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support import output
+
+UNIT = "/etc/systemd/system/story.service"
+RUNS = {"story.service": {"enabled": True, "active": True, "on_change": "restart"}}
+
+
+def unit(command: str, more: str = "") -> dict[str, Any]:
+    return {UNIT: {"content": f"[Service]\nExecStart={command}\n{more}\n[Install]\nWantedBy=multi-user.target\n"}}
+
+
+@pytest.fixture
+def running(host: Any, apply: Any) -> Any:
+    """A unit that runs before the test and is gone after it."""
+    systemd = {"program": "systemd", "owner": "units", "units": RUNS}
+    assert apply(unit("/bin/sleep infinity"), **systemd).status == 0
+    yield systemd
+    assert apply({}, program="systemd", owner="units").status == 0
+    assert not host.file(UNIT).exists
+    assert host.run("systemctl is-active story.service").stdout.strip() == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "words"),
+    [
+        ("/bin/sleep infinity", "Frobnicate=1", "Unknown key"),
+        ("/bin/no-such-program", "", "is not executable"),
+        ("/bin/sh -c 'sleep 0.3; echo broken; exit 3'", "Restart=always", "does not stay up"),
+    ],
+)
+def test_a_bad_unit_leaves_the_old_one_running(
+    host: Any, apply: Any, running: Any, command: str, more: str, words: str
+) -> None:
+    before = host.file(UNIT).content_string
+    for _ in range(2):
+        answer = apply(unit(command, more), **running)
+        assert answer.status != 0
+        assert words in answer.text
+        assert host.file(UNIT).content_string == before
+        assert "/bin/sleep infinity" in output(host, "systemctl show --property=ExecStart story.service")
+        assert output(host, "systemctl is-active story.service") == "active"
+
+
+def test_a_changed_unit_is_restarted_and_an_unchanged_one_is_not(host: Any, apply: Any, running: Any) -> None:
+    first = output(host, "systemctl show --property=MainPID story.service")
+    assert not apply(unit("/bin/sleep infinity"), **running).changed
+    assert output(host, "systemctl show --property=MainPID story.service") == first
+    assert apply(unit("/bin/sleep 1000000"), **running).changed
+    assert output(host, "systemctl show --property=MainPID story.service") != first
+
+
+def test_a_unit_stopped_or_disabled_by_hand_is_brought_back(host: Any, apply: Any, running: Any) -> None:
+    output(host, "systemctl disable --now story.service")
+    assert apply(unit("/bin/sleep infinity"), "--check", **running).changed
+    assert apply(unit("/bin/sleep infinity"), **running).changed
+    assert output(host, "systemctl is-active story.service") == "active"
+    assert output(host, "systemctl is-enabled story.service") == "enabled"
+
+
+def test_an_unknown_directive_of_logrotate_is_a_failure(host: Any, apply: Any) -> None:
+    policy = "/etc/logrotate.d/story"
+    bad = {policy: {"content": "/var/log/story/*.log {\n daily\n frobnicate\n}\n"}}
+    for _ in range(2):
+        answer = apply(bad, program="logrotate", owner="logs")
+        assert answer.status != 0
+        assert "unknown option 'frobnicate'" in answer.text
+        assert not host.file(policy).exists
+    good = {policy: {"content": "/var/log/story/*.log {\n daily\n missingok\n}\n"}}
+    assert apply(good, program="logrotate", owner="logs").changed
+    assert apply({}, program="logrotate", owner="logs").changed
+    assert not host.file(policy).exists
+
+
+def test_a_user_that_went_missing_is_made_again(host: Any, apply: Any) -> None:
+    files = {"/etc/sysusers.d/story.conf": {"content": 'u story - "A story" /srv/story /usr/sbin/nologin\n'}}
+    assert apply(files, program="sysusers", owner="users").changed
+    assert host.user("story").shell == "/usr/sbin/nologin"
+    assert not apply(files, program="sysusers", owner="users").changed
+    output(host, "userdel story")
+    assert apply(files, "--check", program="sysusers", owner="users").changed
+    assert apply(files, program="sysusers", owner="users").changed
+    assert host.user("story").exists
+    apply({}, program="sysusers", owner="users")
+    output(host, "userdel story")
+
+
+def test_sensitive_content_is_shown_nowhere(host: Any, apply: Any) -> None:
+    secret = {"/etc/story.secret": {"content": "canary-7f3a9\n", "mode": "0600", "sensitive": True}}
+    answer = apply(secret, "--diff", "-vvv", program="none", owner="secrets")
+    assert answer.status == 0
+    assert "/etc/story.secret" in answer.text
+    assert "canary-7f3a9" not in answer.text
+    assert host.file("/etc/story.secret").content_string == "canary-7f3a9\n"
+    assert host.run("journalctl --no-pager | grep -c canary-7f3a9").stdout.strip() == "0"
+    removed = apply({}, "--diff", program="none", owner="secrets")
+    assert removed.changed
+    assert "canary-7f3a9" not in removed.text
+
+
+def test_a_program_that_is_not_installed_yet_is_predicted(apply: Any) -> None:
+    files = {"/etc/squid/x.conf": {"content": "x\n"}}
+    answer = apply(files, "--check", program="none", owner="later", units={"squid.service": {"active": True}})
+    assert answer.status == 0
+    assert answer.changed
