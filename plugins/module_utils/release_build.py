@@ -39,7 +39,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
     account_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import open_to_web, seal_tree
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
 
@@ -160,6 +160,8 @@ def _place_source(order: Order, source: str) -> None:
         if not order.archive:
             raise ReleaseError("source", "the controller sent no archive of the source directory")
         unpack_source(order.archive, source)
+        if unpacked_digest(source) != order.version:
+            raise ReleaseError("source", "the source directory changed while it was being sent: run again")
         builder = account_of(BUILD_USER)
         for folder, directories, files in os.walk(source):
             for name in directories + files:

@@ -32,6 +32,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git impo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     append_history,
     make_host_key,
+    other_owner,
     owner_apps,
     record_owner,
     timestamp,
@@ -224,6 +225,8 @@ def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who:
         for unit in {*names, *release_units(layout, release)}
     }
     paths = remains(layout, log_dir, keep_data)
+    if (foreign := other_owner(owner, name)) is not None:
+        raise ReleaseError("definition", f"the application {name} belongs to another owner on this host: {foreign}")
     listed = name in owner_apps(owner)
     result = {
         "app": name,

@@ -44,8 +44,20 @@ def source_digest(root: str) -> str:
     """Return the digest over names, executable bits, link targets and contents: the same tree gives the same digest
     anywhere.
     """
+    return _digest_of(root, source_files(root))
+
+
+def unpacked_digest(root: str) -> str:
+    """Return the same digest for a tree that came out of an archive: all that is in it counts."""
+    names = [os.path.join(folder, name) for folder, _, files in os.walk(root) for name in files]
+    links = [os.path.join(folder, name) for folder, names, _ in os.walk(root) for name in names]
+    names += [path for path in links if os.path.islink(path)]
+    return _digest_of(root, sorted(os.path.relpath(path, root) for path in names))
+
+
+def _digest_of(root: str, names: list[str]) -> str:
     digest = hashlib.sha256()
-    for name in source_files(root):
+    for name in names:
         path = os.path.join(root, name)
         if os.path.islink(path):
             kind, content = b"l", hashlib.sha256(os.fsencode(os.readlink(path))).digest()

@@ -123,6 +123,7 @@ stopped:
 """
 
 import json
+import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -206,6 +207,8 @@ def remove(parameters: dict[str, Any], predict: bool) -> dict[str, Any]:
 
 
 def main() -> None:
+    # The account that Ansible came in with may have a stricter one, with which nobody but root could pass directories.
+    os.umask(0o022)
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     parameters = module.params
     operation = "remove" if parameters["state"] == "absent" else parameters["operation"]

@@ -16,6 +16,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source i
     source_digest,
     source_files,
     unpack_source,
+    unpacked_digest,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,7 +107,9 @@ def test_the_host_gets_the_same_tree(site: Path, tmp_path: Path) -> None:
     there.mkdir()
     pack_source(str(site), str(archive))
     unpack_source(str(archive), str(there))
-    assert source_digest(str(there)) == source_digest(str(site))
+    assert unpacked_digest(str(there)) == source_digest(str(site))
+    (there / "pkg" / "more.py").write_text("")
+    assert unpacked_digest(str(there)) != source_digest(str(site))
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])

@@ -78,11 +78,15 @@ def test_a_kept_release_is_activated_again(machine: Host, live: dict[str, object
 
 
 def test_a_changed_secret_is_a_new_release_and_is_shown_nowhere(machine: Host, live: dict[str, object]) -> None:
-    secrets, files = {"SECRET_KEY": CANARY}, {"config/site.py": {"content": f"KEY = '{CANARY}'\n"}}
+    secrets, files = {"SECRET_KEY": CANARY}, {"config/site.py": {"template": "site.py.j2", "vars": {"key": CANARY}}}
+    (machine.folder / "templates").mkdir(exist_ok=True)
+    (machine.folder / "templates" / "site.py.j2").write_text("KEY = '{{ key }}'  # {{ inventory_hostname }}\n")
     run = machine.deploy({"blog": {**live, "secrets": secrets, "files": files}}, "-vvv", "--diff")
     assert run.status == 0, run.output
     assert run.app()["action"] == "deployed"
     assert CANARY in machine.ask("/environment")
+    rendered = machine.root("cat /srv/blog/current/src/config/site.py")
+    assert rendered == f"KEY = '{CANARY}'  # {machine.facts['test_host_name']}\n"
     assert CANARY not in run.output
     assert CANARY not in json.dumps(run.result)
     assert CANARY not in machine.root("journalctl -q -o cat")
