@@ -27,6 +27,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal impor
 
 STATE = "/var/lib/flaskworks/python_venvs"
 CACHE = "/var/cache/flaskworks"
+TOOLS = "/opt/flaskworks"
 
 
 class SetError(Exception):
@@ -205,7 +206,7 @@ def _build(venv: Venv) -> None:
     spec = venv.spec
     if venv.user == 0:  # another user may not write root's cache, and need not trust anybody's
         spec = replace(spec, env={"UV_CACHE_DIR": f"{CACHE}/uv", "PIP_CACHE_DIR": f"{CACHE}/pip", **spec.env})
-    uv = venvs.ensure_uv(venvs.plain_runner(), env=spec.env) if spec.installer == "uv" else None
+    uv = venvs.ensure_uv(venvs.plain_runner(), env=spec.env, root=TOOLS) if spec.installer == "uv" else None
     scratch = tempfile.mkdtemp(prefix="flaskworks-venv-")
     try:
         os.chown(scratch, venv.user, venv.group)
