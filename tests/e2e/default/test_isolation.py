@@ -44,9 +44,11 @@ def test_processes_run_as_the_app(host: Any, app: str) -> None:
 @pytest.mark.parametrize("app", APPS)
 def test_the_code_is_roots_and_the_app_can_not_change_it(host: Any, app: str) -> None:
     release = f"/srv/{app}/releases/{current_release(host, app)}"
-    foreign = output(host, "find -H %s/src %s/venv/ -not -type l -not -user root -print", release, release)
+    foreign = output(host, "find %s/src/ %s/venv/ -not -type l -not -user root -print", release, release)
     assert foreign == "", foreign
-    writable = output(host, "runuser -u %s -- find -H %s %s/venv/ -not -type l -writable -print", app, release, release)
+    writable = output(
+        host, "cd / && runuser -u %s -- find %s/src/ %s/venv/ -not -type l -writable -print", app, release, release
+    )
     assert writable == "", writable
     refused = host.run("runuser -u %s -- touch %s/src/planted.py", app, release)
     assert refused.rc != 0
