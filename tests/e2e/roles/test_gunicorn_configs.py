@@ -12,7 +12,7 @@ CONFIG = "/etc/gunicorn/threaded.py"
 
 def test_gunicorn_serves_with_the_file_alone(host: Any) -> None:
     with host.sudo("nobody"):
-        serve = f"timeout 20 {GUNICORN} --config {CONFIG} >/tmp/threaded.log 2>/tmp/threaded.err & pid=$!; "
+        serve = f"cd /; timeout 20 {GUNICORN} --config {CONFIG} >/tmp/threaded.log 2>/tmp/threaded.err & pid=$!; "
         ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8701/page?q=1').status)"
         tries = f"for i in $(seq 50); do python3 -c {shlex.quote(ask)} 2>/dev/null && break; sleep 0.1; done; "
         result = host.run(serve + tries + "kill $pid; wait $pid; cat /tmp/threaded.log")
