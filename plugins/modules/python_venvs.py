@@ -80,6 +80,7 @@ removed:
 """
 
 import json
+import os
 import re
 from typing import Any
 
@@ -117,6 +118,7 @@ def main() -> None:
     entries, problems = _complete(module.params["venvs"])
     if problems:
         module.fail_json(msg="\n".join(problems))
+    os.umask(0o022)  # whatever sudo passes on: other users run what is made here
     env = {str(key): str(value) for key, value in json.loads(module.params["env"]).items()}
     try:
         report = apply_set(owner, entries, env, check=module.check_mode)
