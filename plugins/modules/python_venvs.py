@@ -33,9 +33,10 @@ options:
     required: true
   env:
     description:
-      - A dictionary of variables for pip and uv, such as C(PIP_INDEX_URL), C(PIP_NO_INDEX) with C(PIP_FIND_LINKS),
+      - Variables for pip and uv as the JSON text of a dictionary (use C(to_json)), such as C(PIP_INDEX_URL), C(PIP_NO_INDEX) with C(PIP_FIND_LINKS),
         C(HTTPS_PROXY) or C(SSL_CERT_FILE). It may hold passwords, and is never logged.
-    type: json
+      - One text and no dictionary, because Ansible blanks every value of a secret dictionary out of all that is said.
+    type: str
     default: "{}"
 attributes:
   check_mode:
@@ -59,6 +60,7 @@ EXAMPLES = r"""
       tools:
         path: /opt/tools/venv
         packages: [httpie, "pgcli==4.1.0"]
+    env: "{{ {'PIP_INDEX_URL': tools_index} | to_json }}"
 """
 
 RETURN = r"""
@@ -107,8 +109,7 @@ def main() -> None:
         argument_spec={
             "set_owner": {"type": "str", "default": "default"},
             "venvs": {"type": "dict", "required": True},
-            # As one text: each value of a dictionary would be blanked out of everything that is said, "1" for one.
-            "env": {"type": "json", "default": "{}", "no_log": True},
+            "env": {"type": "str", "default": "{}", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -118,8 +119,11 @@ def main() -> None:
     entries, problems = _complete(module.params["venvs"])
     if problems:
         module.fail_json(msg="\n".join(problems))
+    try:
+        env = {str(key): str(value) for key, value in json.loads(module.params["env"]).items()}
+    except (ValueError, AttributeError):
+        module.fail_json(msg="env: must be the JSON text of a dictionary: use to_json")
     os.umask(0o022)  # whatever sudo passes on: other users run what is made here
-    env = {str(key): str(value) for key, value in json.loads(module.params["env"]).items()}
     try:
         report = apply_set(owner, entries, env, check=module.check_mode)
     except SetError as error:
