@@ -76,19 +76,25 @@ def test_an_app_goes_and_its_data_stays(host: Any, guestbook: Site, hello: Site)
     assert traces(host) == []
     assert output(host, "ls -A /srv/guestbook") == "shared"
     assert host.file("/srv/guestbook/shared/instance/guestbook.db").exists
-    assert host.run("runuser -u nobody -- ls /srv/guestbook/shared").rc != 0, (
-        "a later user may get the number of the old"
-    )
     assert (pids(hello), current_release(host, "hello")) == others
     with pytest.raises(requests.ConnectionError):
         guestbook.get("/")
     healthy(host)
     assert play(host, REMOVE, "-e", "app=guestbook").changed == []
 
-    play(host, "site.yml")
+    number = output(host, "stat --format=%%u %s", "/srv/guestbook/shared").strip()
+    output(host, "useradd --system --uid %s stranger", number)
+    try:
+        # The number of the old user is somebody else's now: neither today nor later may that open the data.
+        assert host.run("cd / && runuser -u stranger -- cat /srv/guestbook/shared/instance/guestbook.db").rc != 0
+        play(host, "site.yml")
+        assert host.run("cd / && runuser -u stranger -- cat /srv/guestbook/shared/instance/guestbook.db").rc != 0
+        assert output(host, "find /srv/guestbook/shared -user stranger") == ""
+    finally:
+        output(host, "userdel stranger")
     assert "Please keep this" in guestbook.get("/").text
     assert guestbook.get(picture[1]).content == PIXEL
-    assert "And this" in guestbook.sign("Alan", "And this").text
+    assert "And this" in guestbook.sign("Alan", "And this", PIXEL).text
 
 
 def test_an_app_goes_with_its_data_when_the_inventory_forgot_it(host: Any, hello: Site) -> None:
