@@ -33,8 +33,9 @@ options:
     required: true
   env:
     description:
-      - Variables for pip and uv as the JSON text of a dictionary (use C(to_json)), such as C(PIP_INDEX_URL), C(PIP_NO_INDEX) with C(PIP_FIND_LINKS),
-        C(HTTPS_PROXY) or C(SSL_CERT_FILE). It may hold passwords, and is never logged.
+      - Variables for pip and uv as the JSON text of a dictionary (use C(to_json)), such as C(PIP_INDEX_URL),
+        C(PIP_NO_INDEX) with C(PIP_FIND_LINKS), C(HTTPS_PROXY) or C(SSL_CERT_FILE).
+      - It may hold passwords, and is never logged.
       - One text and no dictionary, because Ansible blanks every value of a secret dictionary out of all that is said.
     type: str
     default: "{}"
