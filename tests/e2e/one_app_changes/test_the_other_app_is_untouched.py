@@ -32,7 +32,7 @@ def traces(host: Any, app: str, site: Site) -> dict[str, str]:
             host, "systemctl show --property=ActiveEnterTimestampMonotonic,NRestarts,InvocationID %s", unit
         ),
         "files": output(host, f"stat --format='%n %i %Y %Z' {files}"),
-        "releases": output(host, "stat --format='%i %Y' %s", f"/srv/{app}/releases"),
+        "releases": output(host, f"stat --format='%i %Y' /srv/{app}/releases"),
     }
 
 
