@@ -28,7 +28,7 @@ SEALED = ("secrets", "files")
 GIVEN = frozenset({"apps", "owner", "only", "build_env", "state", "keep_data"})
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """Runs the module once to inspect, and once more for each application that changes."""
 
     TRANSFERS_FILES = True

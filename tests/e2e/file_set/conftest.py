@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, play
+from e2e.support import ROOT, play
 
 PLAY = """
 - name: One transaction

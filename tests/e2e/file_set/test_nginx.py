@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support import output, published_site
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "collections"))
-from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import STEPS  # noqa: E402
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import STEPS
+from e2e.support import output, published_site
 
 SITE = "/etc/nginx/sites-enabled/story.conf"
 DEFAULT = {"/etc/nginx/sites-enabled/default": {"absent": True}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import output
+from e2e.support import output
 
 UNIT = "/etc/systemd/system/story.service"
 RUNS = {"story.service": {"enabled": True, "active": True, "on_change": "restart"}}

@@ -111,7 +111,8 @@ class Host:
         return int(self.root("journalctl -q -o cat _COMM=sudo | grep -c COMMAND= || true"))
 
     def playbook(self, text: str, variables: dict[str, Any] | None = None, *options: str) -> Run:
-        return self.start(text, variables, *options)()
+        run: Run = self.start(text, variables, *options)()
+        return run
 
     def start(self, text: str, variables: dict[str, Any] | None = None, *options: str) -> Any:
         """Start a playbook and return the call that waits for its end."""

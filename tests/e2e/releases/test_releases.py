@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from definition import entry, write_site
+from e2e.releases.definition import entry, write_site
 
 if TYPE_CHECKING:
-    from conftest import Host
+    from e2e.releases.conftest import Host
 
 CANARY = "canary-3f9a1c-secret"
 AWKWARD = {
