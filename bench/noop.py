@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What a run costs when there is nothing to do: `make bench-noop`. See docs/benchmarks.md.
 
 Boots two test hosts, brings one to its state with site.yml and the other with the reference playbook, and then measures
@@ -73,7 +72,7 @@ class Host:
         """Bring the host to the state with so many applications, and see that a second run leaves it alone."""
         variables = {"flask_hosts": {"vars": {"flask_apps": applications(count)}}}
         (self.inventory / "apps.yml").write_text(json.dumps(variables, indent=2))
-        seconds, _ = self.play(self.playbook, CONVERGE_SECONDS)
+        seconds, dummy = self.play(self.playbook, CONVERGE_SECONDS)
         say(f"{self.playbook} with {count} app(s): first run {seconds:.1f} s")
         self.noop()
 
@@ -99,7 +98,7 @@ class Host:
         key = f"ansible_ssh_private_key_file={COUNTING_KEY}"
         with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as control:
             words = ["--extra-vars", key]
-            _, output = self.play(self.playbook, NOOP_SECONDS, *words, ANSIBLE_SSH_CONTROL_PATH_DIR=control)
+            dummy, output = self.play(self.playbook, NOOP_SECONDS, *words, ANSIBLE_SSH_CONTROL_PATH_DIR=control)
         check_unchanged(output)
         lines = self.hosts_py("exec", "--name", self.name, "cat", LOG).splitlines()
         if not lines:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What the settings of the shipped ansible.cfg are worth: `.venv/bin/python bench/settings.py`. See docs/benchmarks.md.
 
 Measures site.yml with one application, when there is nothing to do, as shipped and with one setting at a time put back

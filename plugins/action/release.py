@@ -31,7 +31,6 @@ GIVEN = frozenset({"apps", "owner", "only", "build_env", "state", "keep_data"})
 class ActionModule(ActionBase):
     """Runs the module once to inspect, and once more for each application that changes."""
 
-    TRANSFERS_FILES = True
     _supports_check_mode = True
     _supports_async = False
 

@@ -38,7 +38,7 @@ def check_configs(entries: Mapping[str, Entry], variable: str = "gunicorn_config
                 text = f"is a key of the entry itself: write {key} beside settings, not in it"
                 problems.append(Problem(f"{where}.settings.{setting}", text, "gunicorn-setting"))
         for line in check_settings(settings_of(entry), access_log=entry["access_log"]):
-            setting, _, text = line.partition(": ")
+            setting, dummy, text = line.partition(": ")
             key = next((key for key, value in KEYS.items() if value == setting), f"settings.{setting}")
             problems.append(Problem(f"{where}.{key}", text, "gunicorn-setting"))
         path = path_of(name, entry)

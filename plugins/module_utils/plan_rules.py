@@ -76,7 +76,8 @@ class Report:
 
     def add(self, rule: str, key: str, text: str) -> None:
         """Note that ``key`` (relative to the application, may be empty) breaks ``rule``."""
-        assert rule in RULES, rule
+        if rule not in RULES:
+            raise KeyError(rule)
         self.problems.append(Problem(f"{self.path}.{key}" if key else self.path, text, rule))
 
 

@@ -126,13 +126,11 @@ def inspect_all(
             trouble = ReleaseError(
                 "definition", f"the application {name} belongs to another owner on this host: {foreign}"
             )
-        if trouble is None:
-            assert isinstance(abi, str)
-            assert isinstance(version, str)
+        if trouble is None and isinstance(abi, str) and isinstance(version, str):
             findings.append(inspect_app(make_order(name, app, version, build_env, abi, host_key() or b"")))
         elif predict and not Layout(name, app["base"]).live():
             findings.append(Finding(name, "deploy", UNKNOWN, reason=["first release"], after={"code": UNKNOWN}))
-        else:
+        elif trouble is not None:
             trouble.problem = f"{name}: {trouble.problem}"
             errors.append(trouble)
     return findings, errors

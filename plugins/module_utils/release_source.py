@@ -49,8 +49,8 @@ def source_digest(root: str) -> str:
 
 def unpacked_digest(root: str) -> str:
     """Return the same digest for a tree that came out of an archive: all that is in it counts."""
-    names = [os.path.join(folder, name) for folder, _, files in os.walk(root) for name in files]
-    links = [os.path.join(folder, name) for folder, names, _ in os.walk(root) for name in names]
+    names = [os.path.join(folder, name) for folder, dummy, files in os.walk(root) for name in files]
+    links = [os.path.join(folder, name) for folder, names, dummy in os.walk(root) for name in names]
     names += [path for path in links if os.path.islink(path)]
     return _digest_of(root, sorted(os.path.relpath(path, root) for path in names))
 

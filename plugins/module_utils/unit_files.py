@@ -9,13 +9,14 @@ of those (the directive is repeated; an empty string as first element resets wha
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
-Scalar = str | int | bool
-Value = Scalar | Sequence[Scalar]
+Scalar: TypeAlias = "str | int | bool"
+Value: TypeAlias = "Scalar | Sequence[Scalar]"
 Sections = Mapping[str, Mapping[str, Value]]
 
 SECTIONS = ("Unit", "Service", "Socket", "Timer", "Path", "Mount", "Automount", "Swap", "Slice", "Scope", "Install")
@@ -236,7 +237,7 @@ def _check_directive(section: str, directive: str, value: Any) -> list[str]:
     home = _HOMES.get(directive)
     if home and home != section and not section.startswith("X-"):
         return [f"belongs in [{home}]; systemd ignores it here"]
-    if home is None and (close := _hint(directive, _HOMES, cutoff=0.93)):
+    if home is None and (close := _near_directive(directive)):
         return [f"is no directive{close}"]
     if not isinstance(value, (str, int, float, bool, list, tuple)):
         return ["must be text, a number, a boolean or a list of those"]
@@ -259,6 +260,12 @@ def _has_comment(value: str) -> bool:
     """Tell whether an unquoted word starts with ``#``."""
     unquoted = re.sub(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])*\'', "Q", value)
     return bool(re.search(r"(^|\s)#", unquoted))
+
+
+@functools.cache
+def _near_directive(directive: str) -> str:
+    """Comparing with all directives is slow, and many applications ask for the same few again and again."""
+    return _hint(directive, _HOMES, cutoff=0.93)
 
 
 def _hint(word: str, known: Any, cutoff: float = 0.6) -> str:

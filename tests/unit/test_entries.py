@@ -191,9 +191,9 @@ def test_plain_values_have_no_tags() -> None:
     }
     plain = to_plain(tag.tag(value))
     assert plain == {"key": [1, 1.5, datetime.date(2026, 1, 2), "{{ x }}", True, None]}
-    assert type(plain) is dict
+    assert plain.__class__ is dict
     (key,) = plain
-    assert type(key) is str
+    assert key.__class__ is str
     assert [type(item) for item in plain["key"]] == [int, float, datetime.date, str, bool, type(None)]
     assert not trust.is_tagged_on(plain["key"][3])
 

@@ -212,7 +212,7 @@ def test_hup_and_usr1_keep_the_log(gunicorn: Path, start: Start, worker: str, tm
     (tmp_path / "access.log").rename(tmp_path / "access.log.1")
     server.process.send_signal(signal.SIGUSR1)
     wait((tmp_path / "access.log").exists, "the reopened log")
-    for _ in range(200):
+    for dummy in range(200):
         server.ask(User_Agent=b"after usr1")
         if server.log():
             break

@@ -134,7 +134,7 @@ def test_a_given_hash_is_honoured_and_a_foreign_file_refused(
     good = hashlib.sha256((wheels / "alpha-1.0-py3-none-any.whl").read_bytes()).hexdigest()
     (project / "requirements.txt").write_text(f"alpha==1.0 \\\n    --hash=sha256:{good}\n")
     spec = replace(spec, installer=installer, requirements=["requirements.txt"], packages=["gamma"])
-    _, resolved = make(spec, uv, tmp_path)
+    dummy, resolved = make(spec, uv, tmp_path)
     assert f"alpha==1.0 --hash=sha256:{good}\n" in resolved
     assert resolved.count("--hash=") == 2
     (project / "requirements.txt").write_text(f"alpha==1.0 --hash=sha256:{'0' * 64}\n")

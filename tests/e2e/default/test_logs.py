@@ -32,7 +32,7 @@ def test_no_line_is_lost_while_logs_are_rotated_under_load(host: Any, hello: Sit
     with ThreadPoolExecutor(CLIENTS) as pool:
         visits = [pool.submit(visit, client) for client in range(CLIENTS)]
         try:
-            for _ in range(ROTATIONS):
+            for dummy in range(ROTATIONS):
                 output(host, "sleep 1; logrotate --force /etc/logrotate.conf")
             output(host, "sleep 1")
         finally:

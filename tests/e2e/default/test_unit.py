@@ -59,7 +59,7 @@ def test_a_killed_app_comes_back(host: Any, hello: Site) -> None:
 def test_a_killed_worker_is_replaced(host: Any, hello: Site) -> None:
     before = pids(hello)
     output(host, "kill -KILL %s", str(before["worker"]))
-    answers = [pids(hello) for _ in range(20)]
+    answers = [pids(hello) for dummy in range(20)]
     assert {answer["master"] for answer in answers} == {before["master"]}
     assert before["worker"] not in {answer["worker"] for answer in answers}
 

@@ -40,7 +40,7 @@ FAULTS = {
 def test_a_fault_is_red_twice_and_changes_nothing(host: Any, apply: Any, fault: str) -> None:
     before = output(host, "ls -la --time-style=full-iso /etc/nginx/sites-enabled | tail -n +4")
     files, words = FAULTS[fault]
-    for _ in range(2):
+    for dummy in range(2):
         answer = apply(files)
         assert answer.status != 0
         assert words in answer.text

@@ -38,7 +38,7 @@ def test_a_bad_unit_leaves_the_old_one_running(
     host: Any, apply: Any, running: Any, command: str, more: str, words: str
 ) -> None:
     before = host.file(UNIT).content_string
-    for _ in range(2):
+    for dummy in range(2):
         answer = apply(unit(command, more), **running)
         assert answer.status != 0
         assert words in answer.text
@@ -66,7 +66,7 @@ def test_a_unit_stopped_or_disabled_by_hand_is_brought_back(host: Any, apply: An
 def test_an_unknown_directive_of_logrotate_is_a_failure(host: Any, apply: Any) -> None:
     policy = "/etc/logrotate.d/story"
     bad = {policy: {"content": "/var/log/story/*.log {\n daily\n frobnicate\n}\n"}}
-    for _ in range(2):
+    for dummy in range(2):
         answer = apply(bad, program="logrotate", owner="logs")
         assert answer.status != 0
         assert "unknown option 'frobnicate'" in answer.text

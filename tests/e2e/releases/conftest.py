@@ -134,7 +134,7 @@ class Host:
         )
 
         def finish() -> Run:
-            output, _ = process.communicate(timeout=600)
+            output, dummy = process.communicate(timeout=600)
             return Run(process.returncode, output, json.loads(kept.read_text()) if kept.exists() else {})
 
         finish.process = process  # type: ignore[attr-defined]
