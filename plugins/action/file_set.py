@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.templates import render
 
@@ -26,24 +26,40 @@ class ActionModule(ActionBase):
         if not isinstance(files, Mapping):
             raise AnsibleActionFail("flaskworks.deploy.file_set: files must be a dictionary keyed by path")
         shown: dict[str, Any] = {}
-        sealed: dict[str, str] = {}
+        contents: dict[str, str] = {}
+        problems: list[str] = []
         for path, entry in files.items():
-            shown[path] = self._rendered(path, entry, task_vars or {})
-            if isinstance(entry, Mapping) and entry.get("sensitive") and shown[path].get("content") is not None:
-                sealed[path] = str(shown[path].pop("content"))
+            if not isinstance(entry, Mapping):
+                shown[path] = entry
+                continue
+            shown[path] = {key: value for key, value in entry.items() if key not in ("template", "vars")}
+            if "template" in entry and entry.get("content") is not None:
+                problems.append(f"{path}: needs exactly one of content, template, link, directory or absent")
+            elif "template" in entry:
+                contents[path] = self._rendered(path, entry, task_vars or {}, problems)
+            elif "vars" in entry:
+                problems.append(f"{path}: vars are for a template")
+            elif isinstance(entry.get("content"), str):
+                # Elsewhere than in its entry, as that is logged on the host.
+                contents[path] = shown[path].pop("content")
+        if problems:
+            raise AnsibleActionFail("\n".join(problems))
         arguments["files"] = shown
-        if sealed:
-            arguments["sealed"] = json.dumps(sealed)
+        if contents:
+            arguments["contents"] = json.dumps(contents)
         result: dict[str, Any] = self._execute_module(
             module_name="flaskworks.deploy.file_set", module_args=arguments, task_vars=task_vars
         )
         return result
 
-    def _rendered(self, path: str, entry: Any, variables: dict[str, Any]) -> Any:
-        if not isinstance(entry, Mapping) or "template" not in entry:
-            return dict(entry) if isinstance(entry, Mapping) else entry
-        rest = {key: value for key, value in entry.items() if key not in ("template", "vars")}
-        return {
-            **rest,
-            "content": render(self, str(entry["template"]), {**variables, **(entry.get("vars") or {})}, path),
-        }
+    def _rendered(self, path: str, entry: Mapping[str, Any], variables: dict[str, Any], problems: list[str]) -> str:
+        """Return the text, or note why there is none."""
+        given = entry.get("vars") or {}
+        if not isinstance(given, Mapping):
+            problems.append(f"{path}: vars is not a dictionary")
+            return ""
+        try:
+            return render(self, str(entry["template"]), {**variables, **given}, path)
+        except AnsibleError as error:
+            problems.append(f"{path}: {error}")
+            return ""

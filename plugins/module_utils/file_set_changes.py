@@ -1,12 +1,17 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From what is wanted and what is there to a list of changes, and carrying single changes out and back."""
+"""From what is wanted and what is there to a list of changes, and carrying single changes out and back.
+
+An original is kept as a second name (a hard link) of the same file until the transaction ends. So putting it back is
+one rename, which needs no space on the disk, loses no attribute, and keeps the content of secrets out of the journal.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +21,17 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries
     Seen,
     Wanted,
     differs,
+    digest,
     group_id,
+    look,
+    parents,
     user_id,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import (
-    seen_as_text,
-    seen_from_text,
+    is_leftover,
+    kept_name,
     staging_name,
     sync_directory,
-    write_durably,
     write_new,
 )
 
@@ -33,28 +40,37 @@ Look = Callable[[str], Seen]
 
 @dataclass(frozen=True)
 class Change:
-    """One path: what it was and what it shall be."""
+    """One path: what it was and what it shall be.
+
+    hidden   neither content may be shown
+    implied  a directory that nobody listed, made because something below it is wanted
+    """
 
     before: Seen
     wanted: Wanted
+    hidden: bool = False
+    implied: bool = False
 
     @property
     def path(self) -> str:
         return self.wanted.path
 
 
-def find_changes(wanted: Iterable[Wanted], managed: Mapping[str, Any], look: Look) -> list[Change]:
+def find_changes(
+    wanted: Iterable[Wanted], managed: Mapping[str, Any], look: Look, others: Collection[str] = ()
+) -> list[Change]:
     """Compare the set with the host. Paths that the owner managed and no longer lists are wanted absent.
 
-    A directory that is no longer listed goes only when nothing but what goes as well is in it.
+    A directory that is no longer listed goes only when nothing but what goes as well is in it, and no other owner
+    manages it (``others``).
     Order: missing parents first, then directories, files and links, then removals from the deepest on.
     """
     listed = {entry.path: entry for entry in wanted}
     used = {parent for entry in listed.values() if entry.kind != "absent" for parent in parents(entry.path)}
     gone = [
-        Wanted(path, "absent", sensitive=bool(entry.get("sensitive")))
+        Wanted(path, "absent")
         for path, entry in managed.items()
-        if path not in listed and path not in used
+        if path not in listed and path not in used and path not in others and _is_ours(entry["kind"], look(path).kind)
     ]
     entries = [entry for entry in (*listed.values(), *gone) if differs(entry, look(entry.path))]
     removals = sorted(
@@ -66,31 +82,54 @@ def find_changes(wanted: Iterable[Wanted], managed: Mapping[str, Any], look: Loo
     ordered = sorted((*made, *kept), key=lambda entry: (entry.kind != "directory", entry.path))
     going = {entry.path for entry in removals}
     removable = [entry for entry in removals if entry.path in listed or _is_removable(entry.path, going, look)]
-    return [Change(look(entry.path), entry) for entry in (*ordered, *removable)]
+    implied = {entry.path for entry in made}
+    return [
+        _change(entry, look(entry.path), managed.get(entry.path), entry.path in implied)
+        for entry in (*ordered, *removable)
+    ]
 
 
-def parents(path: str) -> list[str]:
-    """Return the directories above a path, the nearest first, without the root."""
-    found = []
-    while (path := os.path.dirname(path)) != "/":
-        found.append(path)
-    return found
+def _is_ours(recorded: str, found: str) -> bool:
+    """Tell whether what is found can be what was recorded: a directory in place of a file is somebody else's."""
+    return (recorded == "directory") == (found == "directory") and found != "other"
+
+
+def _change(wanted: Wanted, before: Seen, known: Mapping[str, Any] | None, implied: bool) -> Change:
+    """A file that is in no record and that its mode hides from others may hold a secret as well."""
+    secret = bool(known["sensitive"]) if known else before.kind == "file" and not before.mode & 0o004
+    return Change(before, wanted, wanted.sensitive or secret, implied)
 
 
 def _is_removable(path: str, going: set[str], look: Look) -> bool:
     if look(path).kind != "directory":
         return True
-    return all(f"{path}/{name}" in going for name in os.listdir(path))
+    if os.path.ismount(path):
+        return False
+    # What look does not see is the leftover of a run that was cut off.
+    inside = [f"{path}/{name}" for name in _names(path)]
+    return all(inner in going for inner in inside if look(inner).kind != "none")
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(path) if not is_leftover(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def check_changes(changes: Iterable[Change]) -> None:
     """Raise FileSetError for changes that can't be made, all at once."""
     problems = []
+    going = {change.path for change in changes if change.wanted.kind == "absent"}
     for change in changes:
         wanted, before = change.wanted, change.before
         is_replaced = wanted.kind not in (before.kind, "absent") and before.kind != "none"
-        if before.kind == "other" or (is_replaced and "directory" in (wanted.kind, before.kind)):
+        if before.kind == "other":
+            problems.append(f"{change.path} is neither a file nor a link nor a directory: move it away first")
+        elif is_replaced and "directory" in (wanted.kind, before.kind):
             problems.append(f"{change.path} is a {before.kind} and can't become a {wanted.kind}: move it away first")
+        elif wanted.kind == "absent" and not _is_removable(change.path, going, look):
+            problems.append(f"{change.path} is a directory with something in it, which only you can remove")
         if wanted.kind in ("file", "directory"):
             if user_id(wanted.owner) is None:
                 problems.append(f"{change.path}: the user {wanted.owner} does not exist on this host")
@@ -102,99 +141,121 @@ def check_changes(changes: Iterable[Change]) -> None:
 
 def stage(changes: Iterable[Change]) -> None:
     """Make missing directories and write every new file under a name that no program reads. Nothing is live yet."""
+    touched = set()
     for change in changes:
         wanted = change.wanted
         if wanted.kind == "directory" and change.before.kind == "none":
-            os.mkdir(change.path, wanted.mode)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(change.path, 0o700)
             _own(wanted)
         elif wanted.kind == "file":
             write_new(staging_name(change.path), wanted.content, wanted.mode, *_ids(wanted))
         elif wanted.kind == "link":
-            _new_link(change.path, wanted.target)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(staging_name(change.path))
+            os.symlink(wanted.target, staging_name(change.path))
+        touched.add(os.path.dirname(change.path))
+    _sync(touched)
+
+
+def keep(changes: Iterable[Change]) -> None:
+    """Give every original that goes a second name."""
+    touched = set()
+    for change in changes:
+        if change.before.kind not in ("file", "link"):
+            continue
+        name = kept_name(change.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        try:
+            os.link(change.path, name, follow_symlinks=False)
+        except OSError:
+            _copy(change.path, change.before, name)
+        touched.add(os.path.dirname(change.path))
+    _sync(touched)
 
 
 def swap(change: Change) -> None:
-    """Put one staged change in its place."""
+    """Put one staged change in its place. A directory that goes is still there: see finish."""
     wanted = change.wanted
     if wanted.kind == "directory":
         _own(wanted)
-    elif wanted.kind == "absent":
-        _drop(change.path)
-    else:
+    elif wanted.kind != "absent":
         os.rename(staging_name(change.path), change.path)
+    elif change.before.kind != "directory":
+        _unlink(change.path)
     sync_directory(os.path.dirname(change.path))
 
 
-def put_back(path: str, before: Seen) -> None:
-    """Make a path what it was. Can be repeated, also after it was cut off half-way."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(staging_name(path))
-    if before.kind == "none":
-        # A directory in which somebody else has put something by now stays.
+def finish(entry: Mapping[str, Any]) -> None:
+    """End one change for good: forget the original, and remove a directory that is to go. Can be repeated."""
+    _unlink(kept_name(entry["path"]))
+    if entry["wanted"] == "absent" and entry["before"]["kind"] == "directory":
+        # Somebody may have put something into it by now: then it stays.
         with contextlib.suppress(OSError):
-            _drop(path)
-    elif before.kind == "file":
-        write_durably(path, before.content, before.mode, before.uid, before.gid)
-    elif before.kind == "link":
-        _new_link(path, before.target)
-        os.lchown(staging_name(path), before.uid, before.gid)
-        os.rename(staging_name(path), path)
-    elif before.kind == "directory":
-        if not os.path.isdir(path):
-            os.mkdir(path)
-        os.chown(path, before.uid, before.gid)
-        os.chmod(path, before.mode)
+            os.rmdir(entry["path"])
+
+
+def put_back(entry: Mapping[str, Any]) -> None:
+    """Make a path what it was. Can be repeated, also after it was cut off half-way."""
+    path, before = entry["path"], entry["before"]
+    _unlink(staging_name(path))
+    kept = kept_name(path)
+    if os.path.lexists(kept):
+        os.rename(kept, path)
+        # rename(2) does nothing when both names are the same file: the change had not been made yet.
+        _unlink(kept)
+    elif before["kind"] == "none":
+        _remove_ours(entry)
+    elif before["kind"] == "directory" and os.path.isdir(path) and not os.path.islink(path):
+        os.chown(path, before["uid"], before["gid"], follow_symlinks=False)
+        os.chmod(path, before["mode"])
+    if os.path.isdir(os.path.dirname(path)):
+        sync_directory(os.path.dirname(path))
+
+
+def _remove_ours(entry: Mapping[str, Any]) -> None:
+    """Remove what the transaction made; what somebody else has put there by now stays."""
+    path = entry["path"]
+    now = look(path)
+    if now.kind == "directory" == entry["wanted"]:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    elif now.kind == entry["wanted"] and _print(now.kind, now.content, now.target) == entry["print"]:
+        _unlink(path)
 
 
 def changes_as_text(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    """Return what a journal needs to undo the changes."""
-    return [{"path": change.path, "before": seen_as_text(change.before)} for change in changes]
+    """Return what a journal needs to undo or finish the changes; no content is in it."""
+    return [
+        {
+            "path": change.path,
+            "before": {
+                "kind": change.before.kind,
+                "uid": change.before.uid,
+                "gid": change.before.gid,
+                "mode": change.before.mode,
+            },
+            "wanted": change.wanted.kind,
+            "print": _print(change.wanted.kind, change.wanted.content, change.wanted.target),
+        }
+        for change in changes
+    ]
 
 
-def befores(journal: Mapping[str, Any]) -> dict[str, Seen]:
-    """Return what the paths of a journal were, in the order of the changes."""
-    return {entry["path"]: seen_from_text(entry["before"]) for entry in journal.get("changes", [])}
+def look_before(entry: Mapping[str, Any]) -> Seen:
+    """Return what a path was before a transaction that is not finished."""
+    before = entry["before"]
+    if before["kind"] == "none":
+        return NOTHING
+    if before["kind"] == "directory":
+        return Seen("directory", uid=before["uid"], gid=before["gid"], mode=before["mode"])
+    kept = look(kept_name(entry["path"]))
+    return look(entry["path"]) if kept.kind == "none" else kept
 
 
-def difference(change: Change) -> dict[str, str]:
-    """Return one entry of Ansible's diff; the content of a sensitive file is not in it."""
-    wanted, before = change.wanted, change.before
-    hidden = wanted.sensitive
-    after = NOTHING if wanted.kind == "absent" else _as_seen(wanted)
-    texts = [_shown(before, hidden), _shown(after, hidden)]
-    if hidden and before.kind == after.kind == "file" and before.content != after.content:
-        texts[1] += "(the content changes; it is not shown)\n"
-    return {
-        "before_header": f"{change.path}{_attributes(before)}",
-        "after_header": f"{change.path}{_attributes(after)}",
-        "before": texts[0],
-        "after": texts[1],
-    }
-
-
-def _as_seen(wanted: Wanted) -> Seen:
-    uid, gid = user_id(wanted.owner), group_id(wanted.group)
-    return Seen(
-        wanted.kind, wanted.content, wanted.target, -1 if uid is None else uid, -1 if gid is None else gid, wanted.mode
-    )
-
-
-def _shown(seen: Seen, hidden: bool) -> str:
-    if seen.kind == "link":
-        return f"link to {seen.target}\n"
-    if seen.kind == "file":
-        return "(sensitive)\n" if hidden else seen.content.decode(errors="replace")
-    return "" if seen.kind == "none" else f"{seen.kind}\n"
-
-
-def _attributes(seen: Seen) -> str:
-    if seen.kind not in ("file", "directory"):
-        return f" ({seen.kind})" if seen.kind == "none" else ""
-    return f" ({seen.mode:04o} {_name(seen.uid)}:{_name(seen.gid)})"
-
-
-def _name(number: int) -> str:
-    return "root" if number == 0 else "new" if number < 0 else str(number)
+def _print(kind: str, content: bytes, target: str) -> str:
+    return digest(content if kind == "file" else target.encode())
 
 
 def _ids(wanted: Wanted) -> tuple[int, int]:
@@ -209,15 +270,20 @@ def _own(wanted: Wanted) -> None:
     os.chmod(wanted.path, wanted.mode)
 
 
-def _new_link(path: str, target: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(staging_name(path))
-    os.symlink(target, staging_name(path))
+def _copy(path: str, seen: Seen, name: str) -> None:
+    """Keep an original on a file system without hard links."""
+    if seen.kind == "link":
+        os.symlink(os.readlink(path), name)
+    else:
+        write_new(name, look(path).content, seen.mode, seen.uid, seen.gid)
+        shutil.copystat(path, name)
 
 
-def _drop(path: str) -> None:
+def _unlink(path: str) -> None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.rmdir(path)
-        else:
-            os.unlink(path)
+        os.unlink(path)
+
+
+def _sync(folders: Iterable[str]) -> None:
+    for folder in folders:
+        sync_directory(folder)

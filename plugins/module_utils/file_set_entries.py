@@ -17,6 +17,14 @@ from typing import Any
 OWNER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KINDS = ("content", "link", "directory", "absent")
 _KEYS = frozenset({*_KINDS, "owner", "group", "mode", "sensitive"})
+_OTHER_TYPES = (
+    ("directory", bool, "true or false"),
+    ("absent", bool, "true or false"),
+    ("sensitive", bool, "true or false"),
+    ("owner", str, "a name"),
+    ("group", str, "a name"),
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class FileSetError(Exception):
@@ -101,24 +109,43 @@ def differs(wanted: Wanted, seen: Seen) -> bool:
 
 
 def parse(files: Mapping[str, Any], sealed: Mapping[str, str]) -> list[Wanted]:
-    """Return the wanted state of every path, sorted by path. Raises FileSetError with all problems at once."""
+    """Return the wanted state of every path, sorted by path. Raises FileSetError with all problems at once.
+
+    sealed: the content of files, by path, that travels apart from the rest of their entries
+    """
     wanted, problems = [], []
     for path, entry in sorted(files.items()):
         found = _problems(path, entry, sealed)
         problems += [f"{path}: {problem}" for problem in found]
         if not found:
             wanted.append(_wanted(path, entry, sealed))
+    if not problems:
+        kinds = {entry.path: entry.kind for entry in wanted}
+        problems = [
+            f"{entry.path}: {parent} is to be a {kinds[parent]} in the same set, so nothing can lie below it"
+            for entry in wanted
+            for parent in parents(entry.path)
+            if entry.kind != "absent" and kinds.get(parent, "directory") != "directory"
+        ]
     if problems:
         raise FileSetError("\n".join(problems))
     return wanted
+
+
+def parents(path: str) -> list[str]:
+    """Return the directories above a path, the nearest first, without the root."""
+    found = []
+    while (path := os.path.dirname(path)) not in ("/", ""):
+        found.append(path)
+    return found
 
 
 def _problems(path: str, entry: Any, sealed: Mapping[str, str]) -> list[str]:
     if not isinstance(entry, Mapping):
         return ["is not a dictionary: give content, template, link, directory or absent"]
     problems = []
-    if not os.path.isabs(path) or os.path.normpath(path) != path or path == "/":
-        problems.append("is not a plain absolute path: no '..', no double or trailing slash")
+    if not os.path.isabs(path) or os.path.normpath(path) != path or path == "/" or _CONTROL.search(path):
+        problems.append("is not a plain absolute path: no '..', no double or trailing slash, no line break")
     if unknown := sorted(set(entry) - _KEYS):
         problems.append(
             f"unknown key {', '.join(unknown)}; there are {', '.join(sorted(_KEYS))} and template with vars"
@@ -128,8 +155,16 @@ def _problems(path: str, entry: Any, sealed: Mapping[str, str]) -> list[str]:
         kinds.append("content")
     if len(kinds) != 1:
         problems.append("needs exactly one of content, template, link, directory or absent")
-    if not re.fullmatch(r"0?[0-7]{3,4}", str(entry.get("mode", "0644"))):
-        problems.append(f'mode {entry["mode"]!r} is not an octal number in quotes, such as "0644"')
+    mode = entry.get("mode", "0644")
+    # YAML reads an unquoted 0644 as the number 420.
+    if not isinstance(mode, str) or not re.fullmatch(r"0?[0-7]{3,4}", mode):
+        meant = f'; "{mode:04o}"?' if isinstance(mode, int) and 0 < mode < 0o10000 else ""
+        problems.append(f'mode {mode!r} is not an octal number in quotes, such as "0644"{meant}')
+    for key, kind, name in (("content", str, "a text"), ("link", str, "a text"), *_OTHER_TYPES):
+        if entry.get(key) is not None and not isinstance(entry[key], kind):
+            problems.append(f"{key} is not {name}")
+    if isinstance(entry.get("link"), str) and (not entry["link"] or _CONTROL.search(entry["link"])):
+        problems.append("link is not the path of anything")
     return problems
 
 
@@ -147,15 +182,31 @@ def _wanted(path: str, entry: Mapping[str, Any], sealed: Mapping[str, str]) -> W
         owner=str(entry.get("owner", "root")),
         group=str(entry.get("group", "root")),
         mode=int(str(entry.get("mode", "0755" if kind == "directory" else "0644")), 8),
-        sensitive=bool(entry.get("sensitive")) or path in sealed,
+        sensitive=bool(entry.get("sensitive")),
     )
 
 
 def unsafe_parent(path: str) -> str | None:
-    """Return a parent of the path that a user other than root could point elsewhere: a link that isn't root's."""
-    parent = os.path.dirname(path)
-    while parent != "/":
-        if os.path.islink(parent) and os.lstat(parent).st_uid != 0:
-            return parent
-        parent = os.path.dirname(parent)
+    """Return what is wrong with a directory above the path: its user could lead what root writes there elsewhere.
+
+    A link that is not root's, and a directory in which others can rename what is in it, are such places.
+    """
+    trusted = {0, os.geteuid()}
+    for parent in parents(path):
+        try:
+            status = os.lstat(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            if status.st_uid not in trusted:
+                return f"{parent} is a link that is not root's, so its user could lead it anywhere"
+            if not os.path.isdir(parent):
+                return f"{parent} is a link to something that is not a directory"
+            status = os.stat(parent)
+        if not stat.S_ISDIR(status.st_mode):
+            return f"{parent} is not a directory"
+        if status.st_uid not in trusted:
+            return f"{parent} is not root's, so its user could replace what is written there"
+        if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+            return f"{parent} can be written by everybody, so anybody could replace what is written there"
     return None

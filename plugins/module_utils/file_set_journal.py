@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -15,20 +15,28 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, Seen
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
 
 STATE = "/var/lib/flaskworks/file_set"
 LOCK = "/run/flaskworks/file_set.lock"
 
-# The steps of a transaction in their order; each is written down before the next begins.
-STEPS = ("begun", "staged", "validated", "swapping", "swapped", "applied", "verified", "recorded")
+# The steps of a transaction in their order; each is written down, and on the disk, before the next begins.
+# Before "kept" the host has not changed. Up to "verified" a crash is undone, from there on the rest is finished.
+STEPS = ("begun", "staged", "validated", "kept", "swapped", "applied", "verified", "recorded")
+# Written down while a transaction is undone, when the files are back and only the program has yet to take them.
+RESTORED = "restored"
 
 
-def write_durably(path: str, data: bytes, mode: int = 0o600, uid: int = 0, gid: int = 0) -> None:
-    """Replace a file so that after a crash it holds either all of the old or all of the new."""
+def write_durably(path: str, data: bytes) -> None:
+    """Replace a file of root's alone so that after a crash it holds either all of the old or all of the new."""
     temporary = staging_name(path)
-    write_new(temporary, data, mode, uid, gid)
-    os.rename(temporary, path)
+    try:
+        write_new(temporary, data, 0o600, os.geteuid(), os.getegid())
+        os.rename(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
     sync_directory(os.path.dirname(path))
 
 
@@ -51,6 +59,17 @@ def staging_name(path: str) -> str:
     return f"{folder}/.{name}.flaskworks~"
 
 
+def kept_name(path: str) -> str:
+    """The second name of an original until the transaction ends; no program reads it either."""
+    folder, name = os.path.split(path)
+    return f"{folder}/.{name}.flaskworks-kept~"
+
+
+def is_leftover(name: str) -> bool:
+    """Tell whether a file of this name is a transaction's own."""
+    return name.startswith(".") and name.endswith((".flaskworks~", ".flaskworks-kept~"))
+
+
 def sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -60,10 +79,10 @@ def sync_directory(path: str) -> None:
 
 
 @contextlib.contextmanager
-def host_lock(wait: float = 60.0) -> Iterator[None]:
+def host_lock(owner: str, wait: float = 60.0) -> Iterator[None]:
     """Let one transaction at a time run on a host. Raises FileSetError when another takes over ``wait`` seconds."""
     os.makedirs(os.path.dirname(LOCK), mode=0o700, exist_ok=True)
-    with open(LOCK, "a", encoding="utf-8") as stream:
+    with open(LOCK, "a+", encoding="utf-8") as stream:
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -71,10 +90,17 @@ def host_lock(wait: float = 60.0) -> Iterator[None]:
                 break
             except OSError:
                 if time.monotonic() > deadline:
+                    stream.seek(0)
                     raise FileSetError(
-                        f"another run has been changing this host's files for over {wait:.0f} s; try again later"
+                        f"another run ({stream.read().strip() or 'unknown'}) has been changing this host's files "
+                        f"for over {wait:.0f} s: nothing was changed, try again later"
                     ) from None
-                time.sleep(0.1)
+                time.sleep(0.05)
+        stream.truncate(0)
+        stream.write(f"{owner}, process {os.getpid()}, since {time.strftime('%H:%M:%S')}")
+        stream.flush()
+        for left in glob.glob(f"{os.path.dirname(LOCK)}/context.*"):
+            shutil.rmtree(left, ignore_errors=True)
         yield
 
 
@@ -92,18 +118,28 @@ class Store:
         return found or {"paths": {}, "pending": False}
 
     def write_record(self, paths: Mapping[str, Any], pending: bool) -> None:
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        os.chmod(self.root, 0o700)
-        write_durably(f"{self.folder}/record.json", _text({"paths": dict(paths), "pending": pending}))
+        """Write down what the owner manages; an owner that manages nothing leaves nothing behind."""
+        if paths or pending:
+            self._make_folder()
+            write_durably(f"{self.folder}/record.json", _text({"paths": dict(paths), "pending": pending}))
+        elif os.path.exists(f"{self.folder}/record.json"):
+            os.unlink(f"{self.folder}/record.json")
+            sync_directory(self.folder)
+            self._drop_folder()
 
-    def claimed_by_others(self) -> dict[str, str]:
-        """Return the files and links that other owners on this host manage: path -> owner."""
-        claimed = {}
+    def others(self) -> Iterator[Store]:
+        """The stores of the other owners on this host."""
         for owner in sorted(os.listdir(self.root)) if os.path.isdir(self.root) else []:
-            if owner != self.owner:
-                record = _read(f"{self.root}/{owner}/record.json") or {"paths": {}}
-                claimed.update({path: owner for path, entry in record["paths"].items() if entry["kind"] != "directory"})
-        return claimed
+            if owner != self.owner and os.path.isdir(f"{self.root}/{owner}"):
+                yield Store(owner, self.root)
+
+    def claimed_by_others(self) -> dict[str, tuple[str, str]]:
+        """Return what other owners on this host manage: path -> (owner, kind)."""
+        return {
+            path: (store.owner, entry["kind"])
+            for store in self.others()
+            for path, entry in store.record()["paths"].items()
+        }
 
     def journal(self) -> dict[str, Any] | None:
         journal: dict[str, Any] | None = _read(f"{self.folder}/journal.json")
@@ -111,30 +147,32 @@ class Store:
 
     def advance(self, journal: dict[str, Any], step: str) -> None:
         """Write down that a step was reached."""
-        journal["step"] = step
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        os.chmod(self.root, 0o700)
+        assert step in (*STEPS, RESTORED)
+        journal.setdefault("steps", []).append(step)
+        self._make_folder()
         write_durably(f"{self.folder}/journal.json", _text(journal))
 
     def forget_journal(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.folder}/journal.json")
             sync_directory(self.folder)
+        self._drop_folder()
 
-    def forget(self) -> None:
-        """Leave nothing behind of an owner that manages nothing any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def _drop_folder(self) -> None:
+        """Remove the owner's folder unless there is a record or a journal in it."""
         with contextlib.suppress(OSError):
-            os.rmdir(self.root)
+            os.rmdir(self.folder)
 
-
-def seen_as_text(seen: Seen) -> dict[str, Any]:
-    """Return a form of what was seen that JSON can hold."""
-    return {**seen.__dict__, "content": base64.b64encode(seen.content).decode()}
-
-
-def seen_from_text(text: Mapping[str, Any]) -> Seen:
-    return Seen(**{**text, "content": base64.b64decode(text["content"])})
+    def _make_folder(self) -> None:
+        """Make the owner's folder and wait until it is on the disk; only root may look into it."""
+        missing = [self.folder]
+        while not os.path.isdir(os.path.dirname(missing[-1])):
+            missing.append(os.path.dirname(missing[-1]))
+        for folder in reversed(missing):
+            if not os.path.isdir(folder):
+                os.mkdir(folder, 0o700 if folder in (self.folder, self.root) else 0o755)
+                sync_directory(os.path.dirname(folder))
+        os.chmod(self.root, 0o700)
 
 
 def private_directory() -> tempfile.TemporaryDirectory[str]:

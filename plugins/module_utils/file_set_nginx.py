@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,68 +23,76 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_units import Units, last_words, states
 
 DIRECTORY = "/etc/nginx"
+LOGS = "/var/log/nginx"
 SERVICE = "nginx.service"
-ERROR_LOG = "/var/log/nginx/error.log"
-PID_FILE = "/run/nginx.pid"
-# How long new workers may take to appear after a reload, in seconds.
+# How long new workers may take to appear after a reload, in seconds. For a port that is taken nginx tries for 2.5.
 PATIENCE = 15.0
+_LISTENS = "0A"
 
 
 class Nginx(Units):
     """A reload keeps every connection; a restart would not, so there is none."""
 
     def __init__(self, units: Mapping[str, Mapping[str, Any]]) -> None:
-        super().__init__(units or {SERVICE: {"enabled": True, "active": True}})
-        self.workers: set[int] = set()
-        self.log_size = 0
-        self.reloaded = False
+        own = {"active": True, **units.get(SERVICE, {}), "on_change": "none"}
+        super().__init__({**units, SERVICE: own})
 
     def require(self, changes: Sequence[Change]) -> None:
         if not installed("nginx"):
             raise FileSetError("nginx is not installed on this host")
 
     def validate(self, changes: Sequence[Change]) -> None:
-        in_context([DIRECTORY], changes, _test)
+        # nginx -t makes the log files that it finds in the configuration.
+        in_context([DIRECTORY], changes, _test, scratch=[LOGS])
 
     def apply(self, changes: Sequence[Change]) -> None:
-        wanted = self.units.get(SERVICE, {}).get("active", True)
-        runs = states([SERVICE])[SERVICE].active == "active"
-        self.bring(set())
-        if runs and wanted:
-            self.workers, self.log_size = live_workers(), _size(ERROR_LOG)
-            done = run(["systemctl", "reload", SERVICE])
-            if done.returncode != 0:
-                raise FileSetError(f"systemctl reload {SERVICE} failed:\n{words(done)}\n{last_words(SERVICE)}")
-            self.reloaded = True
+        ran = states([SERVICE])[SERVICE].active == "active"
+        super().apply(changes)
+        if self.units[SERVICE]["active"]:
+            if ran:
+                self._reload()
+            self._check_ports()
 
-    def reapply(self, changes: Sequence[Change]) -> None:
-        self.started = {}
-        if states([SERVICE])[SERVICE].active == "active":
-            run(["systemctl", "reload", SERVICE])
-
-    def verify(self) -> None:
+    def _reload(self) -> None:
         """A reload returns 0 also when the master could not take the configuration; only new workers tell that."""
-        if not self.reloaded:
-            super().verify()
-            return
+        self.touched.add(SERVICE)
+        master = _master()
+        workers, logs = live_workers(master), _log_sizes(master)
+        done = run(["systemctl", "reload", SERVICE])
+        if done.returncode != 0:
+            raise FileSetError(f"systemctl reload {SERVICE} failed:\n{words(done)}\n{last_words(SERVICE)}")
         deadline = time.monotonic() + PATIENCE
-        while not live_workers() - self.workers:
-            if refused := _new_errors(self.log_size):
-                raise FileSetError("nginx goes on with its old configuration:\n" + "\n".join(refused))
-            if time.monotonic() > deadline:
-                raise FileSetError(
-                    f"nginx started no new workers within {PATIENCE:.0f} s of the reload\n{last_words(SERVICE)}"
-                )
+        while not live_workers(master) - workers:
+            refused = _new_errors(logs, master)
+            late = time.monotonic() > deadline
+            # A port may become free while nginx tries again.
+            if late or any("bind() to" not in line for line in refused):
+                said = "\n".join(dict.fromkeys(refused)) or last_words(SERVICE)
+                raise FileSetError(f"nginx goes on with its old configuration after a reload:\n{said}")
             time.sleep(0.02)
 
+    def _check_ports(self) -> None:
+        master = _master()
+        wanted = listens(run(["nginx", "-T", "-q"]).stdout)
+        deadline = time.monotonic() + 2
+        while missing := wanted - _listening(master):
+            if time.monotonic() > deadline:
+                raise FileSetError(f"nginx does not listen on {', '.join(sorted(missing))} as its configuration says")
+            time.sleep(0.05)
 
-def live_workers() -> set[int]:
-    """Return the process ids of the workers of the system's nginx that take connections (those that drain do not)."""
-    try:
-        with open(PID_FILE, encoding="ascii") as stream:
-            master = stream.read().strip()
-    except OSError:
-        return set()
+    def restore(self, before: Mapping[str, Any]) -> None:
+        super().restore(before)
+        was = before["units"].get(SERVICE, {}).get("active")
+        if before["swapped"] and was == "active":
+            self._reload()
+
+
+def _master() -> int:
+    return int(states([SERVICE])[SERVICE].pid or 0)
+
+
+def live_workers(master: int) -> set[int]:
+    """Return the process ids of the workers of a master that take connections (those that drain do not)."""
     workers = set()
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -90,7 +100,7 @@ def live_workers() -> set[int]:
         try:
             with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stream:
                 parent = stream.read().rsplit(")", 1)[1].split()[1]
-            if parent != master:
+            if parent != str(master):
                 continue
             with open(f"/proc/{name}/cmdline", encoding="utf-8", errors="replace") as stream:
                 title = stream.read()
@@ -101,6 +111,47 @@ def live_workers() -> set[int]:
     return workers
 
 
+def listens(dump: str) -> set[str]:
+    """Return the TCP ports and unix sockets of the listen directives in what ``nginx -T`` prints."""
+    found = set()
+    for words_of in re.findall(r"(?:^|(?<=[;{}]))[ \t]*listen[ \t]+([^;{}]+)(?=;)", dump, re.MULTILINE):
+        address, *options = words_of.split()
+        if address.startswith("unix:"):
+            found.add(address)
+        elif not {"udp", "quic"} & set(options):
+            port = re.search(r"(?:^|:)(\d+)$", address)
+            if port or not re.search(r":\d+-\d+$", address):
+                found.add(port[1] if port else "80")
+    return found
+
+
+def _listening(master: int) -> set[str]:
+    """Return the TCP ports and unix sockets on which a process listens: see proc_pid_net(5)."""
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{master}/fd"):
+            with contextlib.suppress(OSError):
+                if found := re.fullmatch(r"socket:\[(\d+)]", os.readlink(f"/proc/{master}/fd/{name}")):
+                    inodes.add(found[1])
+    found_on = set()
+    for table in ("tcp", "tcp6"):
+        for fields in _rows(f"/proc/{master}/net/{table}"):
+            if fields[3] == _LISTENS and fields[9] in inodes:
+                found_on.add(str(int(fields[1].rpartition(":")[2], 16)))
+    for fields in _rows(f"/proc/{master}/net/unix"):
+        if len(fields) > 7 and fields[6] in inodes:
+            found_on.add(f"unix:{fields[7]}")
+    return found_on
+
+
+def _rows(path: str) -> list[list[str]]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return [line.split() for line in stream.read().splitlines()[1:]]
+    except OSError:
+        return []
+
+
 def _test(context: dict[str, str]) -> None:
     """Refuse what nginx -t refuses or newly warns of: the second of two sites with one name is dead, for example."""
     done = run(["nginx", "-t", "-q"], context)
@@ -108,8 +159,8 @@ def _test(context: dict[str, str]) -> None:
     if done.returncode != 0:
         raise FileSetError("nginx refuses the configuration:\n" + "\n".join(lines))
     if lines:
-        baseline = _plain(words(run(["nginx", "-t", "-q"])))
-        if new := [line for line in lines if line not in baseline]:
+        known = Counter(_plain(words(run(["nginx", "-t", "-q"], {LOGS: context[LOGS]} if LOGS in context else None))))
+        if new := list((Counter(lines) - known).elements()):
             raise FileSetError("nginx warns of the configuration:\n" + "\n".join(new))
 
 
@@ -118,18 +169,25 @@ def _plain(text: str) -> list[str]:
     return [re.sub(r"^\S+ \S+ (\[\w+\]) \d+#\d+: ", r"\1 ", line) for line in text.splitlines()]
 
 
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+def _log_sizes(master: int) -> dict[str, int]:
+    """Return the files that a process has open, with their sizes: its error log is one of them."""
+    sizes = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{master}/fd"):
+            with contextlib.suppress(OSError):
+                path = os.readlink(f"/proc/{master}/fd/{name}")
+                if os.path.isfile(path):
+                    sizes[path] = os.stat(path).st_size
+    return sizes
 
 
-def _new_errors(offset: int) -> list[str]:
-    try:
-        with open(ERROR_LOG, "rb") as stream:
-            stream.seek(offset)
-            lines = stream.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line for line in lines if "[emerg]" in line]
+def _new_errors(sizes: Mapping[str, int], master: int) -> list[str]:
+    """Return what the master has logged as [emerg] since; a visitor can't write such a line into an access log."""
+    lines: list[str] = []
+    own = re.compile(rf"\d{{4}}/\d\d/\d\d \S+ (\[emerg] ){master}#\d+: (.*)")
+    for path, size in sizes.items():
+        with contextlib.suppress(OSError), open(path, "rb") as stream:
+            stream.seek(size)
+            text = stream.read().decode(errors="replace")
+            lines += [found[1] + found[2] for line in text.splitlines() if (found := own.fullmatch(line))]
+    return lines

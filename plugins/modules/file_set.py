@@ -30,7 +30,8 @@ options:
       - C(template) is looked up as by M(ansible.builtin.template) and rendered on the controller with the task's
         variables and those in C(vars).
       - C(owner) and C(group) (root), C(mode) (0644, directories 0755) and C(sensitive) (false; true keeps the content
-        out of diffs) may be added.
+        out of diffs, logs and messages) may be added.
+      - A directory above a listed path that does not exist is made, and goes again when nothing is left in it.
     type: dict
     required: true
   program:
@@ -47,6 +48,9 @@ options:
     description:
       - Units and the state they shall be in, checked also when no file changes.
       - Keys of an entry are C(enabled) (bool), C(active) (bool) and C(on_change) (C(none), C(restart) or C(reload)).
+      - C(on_change) says what happens to a running unit when a file changes. With O(program=systemd) that is a unit's
+        own file, and the default is C(restart); otherwise it is any file, and the default is C(none).
+      - With O(program=nginx), C(nginx.service) is active unless told otherwise.
     type: dict
     default: {}
   context:
@@ -55,7 +59,9 @@ options:
     elements: path
     default: []
   validate:
-    description: Commands that have to succeed before anything is swapped in, each a list of words.
+    description:
+      - Commands that have to succeed before anything is swapped in, each a list of words.
+      - They see the change in the directories of O(context) only.
     type: list
     elements: list
     default: []
@@ -71,8 +77,8 @@ options:
     type: list
     elements: list
     default: []
-  sealed:
-    description: Set by the action plugin, which moves the content of sensitive files here, out of what is logged.
+  contents:
+    description: Set by the action plugin, which moves the content of all files here, out of what is logged.
     type: str
 attributes:
   check_mode:
@@ -106,7 +112,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_paths:
-  description: The paths that changed, or in check mode would.
+  description: The listed paths that changed and those that went, or in check mode would.
   returned: always
   type: list
   elements: str
@@ -121,17 +127,23 @@ recovered:
 """
 
 import json
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_engine import apply_set
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import (
     OWNER_NAME,
     FileSetError,
+    Wanted,
     parse,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import Store
-from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import Commands
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import Commands, Program
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_programs import NAMES, program
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_units import parse_units
 
 
 def main() -> None:
@@ -146,25 +158,50 @@ def main() -> None:
             "validate": commands,
             "apply": commands,
             "verify": commands,
-            "sealed": {"type": "str", "no_log": True},
+            "contents": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
     given = module.params
+    # Ends like any failure: what was changed is put back first.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *dummy: sys.exit(1))
     try:
-        if not OWNER_NAME.fullmatch(given["owner"]):
-            raise FileSetError(f"owner {given['owner']!r} is not a name of letters, digits, '_', '.' and '-'")
-        wanted = parse(given["files"], json.loads(given["sealed"] or "{}"))
-        programs = [
-            program(given["program"], given["units"], wanted),
-            Commands(given["validate"], given["apply"], given["verify"], given["context"]),
-        ]
+        wanted, programs = _parse(given)
         outcome = apply_set(Store(given["owner"]), wanted, programs, check=module.check_mode)
     except FileSetError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.strerror}: {error.filename}")
-    module.exit_json(**outcome.__dict__)
+    result = dict(outcome.__dict__)
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(**result)
+
+
+def _parse(given: Mapping[str, Any]) -> tuple[list[Wanted], list[Program]]:
+    """Return the set and what is to take it. Raises FileSetError with all that is wrong with the arguments."""
+    problems = []
+    if not OWNER_NAME.fullmatch(given["owner"]):
+        problems.append(f"owner {given['owner']!r} is not a name of letters, digits, '_', '.' and '-'")
+    for name in ("validate", "apply", "verify"):
+        for argv in given[name]:
+            if not argv or not all(isinstance(word, str) for word in argv):
+                problems.append(f"{name}: {argv!r} is not a command as a list of words")
+    wanted: list[Wanted] = []
+    units: dict[str, Any] = {}
+    try:
+        wanted = parse(given["files"], json.loads(given["contents"] or "{}"))
+    except FileSetError as error:
+        problems.append(str(error))
+    try:
+        units = parse_units(given["units"])
+    except FileSetError as error:
+        problems.append(str(error))
+    if problems:
+        raise FileSetError("\n".join(problems))
+    commands = Commands(given["validate"], given["apply"], given["verify"], given["context"])
+    return wanted, [program(given["program"], units, wanted), commands]
 
 
 if __name__ == "__main__":
