@@ -90,7 +90,7 @@ def test_ssh_that_is_denied_by_hand_is_let_in_before() -> None:
     rules = applied({Rule("deny", "tcp", "22"): ""}, {})
     assert list(rules) == [SSH, Rule("deny", "tcp", "22")]
     blocked = {Rule("deny", "tcp", "22"): "", SSH: "flaskworks ssh"}
-    assert list(applied(blocked, {}))[0] == SSH
+    assert next(iter(applied(blocked, {}))) == SSH
 
 
 def test_the_rule_for_a_port_that_ssh_left_goes() -> None:
