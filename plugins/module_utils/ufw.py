@@ -242,13 +242,19 @@ def find_change(
             target.pop(rule, None)
     change.add.update({rule: MARK + "; ".join(names) for rule, names in target.items()})
     mine = [rule for rule in kept if rule in wanted]
-    if mine != [rule for rule in wanted if rule in mine]:
-        # The first rule that matches decides: take them out and put them in again in the order wanted.
-        movable = [rule for rule in mine if tags(existing[rule]) is not None]
-        change.delete += movable
-        again = {rule: change.add.get(rule, existing[rule]) for rule in wanted if rule in movable or rule in change.add}
-        change.add = {**{rule: text for rule, text in change.add.items() if rule not in again}, **again}
+    # The first rule that matches decides; between rules of one policy the order says nothing.
+    if len({rule.policy for rule in mine}) > 1 and mine != [rule for rule in wanted if rule in mine]:
+        _put_in_order(change, existing, wanted, mine)
     return change
+
+
+def _put_in_order(change: Change, existing: Mapping[Rule, str], wanted: Iterable[Rule], mine: Sequence[Rule]) -> None:
+    """Take rules that are there in another order out and put them in again."""
+    movable = [rule for rule in mine if tags(existing[rule]) is not None]
+    change.delete += movable
+    comments = {**{rule: existing[rule] for rule in movable}, **change.add}
+    ordered = [rule for rule in wanted if rule in comments]
+    change.add = {rule: comments[rule] for rule in [*ordered, *(rule for rule in change.add if rule not in ordered)]}
 
 
 def _lets_in(existing: Mapping[Rule, str], port: int, purge_foreign: bool, own: Rule) -> bool:
