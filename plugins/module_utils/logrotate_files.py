@@ -14,9 +14,27 @@ Entry = Mapping[str, Any]
 
 # Files that Debian's packages bring (the ones likely to be there): a policy of that name would replace theirs.
 PACKAGED = frozenset(
-    ("alternatives", "apache2", "apt", "aptitude", "btmp", "certbot", "dpkg", "exim4-base", "fail2ban", "mariadb")
-    + ("mysql-server", "nginx", "postfix", "postgresql-common", "rsyslog", "supervisor", "ufw", "unattended-upgrades")
-    + ("wtmp",)
+    {
+        "alternatives",
+        "apache2",
+        "apt",
+        "aptitude",
+        "btmp",
+        "certbot",
+        "dpkg",
+        "exim4-base",
+        "fail2ban",
+        "mariadb",
+        "mysql-server",
+        "nginx",
+        "postfix",
+        "postgresql-common",
+        "rsyslog",
+        "supervisor",
+        "ufw",
+        "unattended-upgrades",
+        "wtmp",
+    }
 )
 # Of the endings that logrotate skips without a word (logrotate(8), tabooext) those that a name can have.
 _TABOO = (".bak", ".disabled", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".cfsaved")

@@ -1,151 +1,197 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The firewall of this host: what it is, and changing it so that a failure leaves it as it was."""
+"""ufw on a host: how it is set up, and changing that as one transaction."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw import Change, Rule, UfwError, parse
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import Rule, command, parse_rules
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import Plan, UfwError
 
-DEFAULTS = "/etc/default/ufw"
-FILES = ("/etc/ufw/user.rules", "/etc/ufw/user6.rules", "/etc/ufw/ufw.conf", DEFAULTS)
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# How ufw's file names what its commands call deny, reject and allow.
-POLICIES = {"deny": "DROP", "reject": "REJECT", "allow": "ACCEPT"}
-
-
-@dataclass
-class Firewall:
-    """What there is; an empty one where ufw is not installed yet."""
-
-    active: bool = False
-    incoming: str = "DROP"
-    ipv6: bool = True
-    rules: dict[Rule, str] = field(default_factory=dict)
+_RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
+_DEFAULTS = "/etc/default/ufw"
+_CONF = "/etc/ufw/ufw.conf"
+_POLICIES = {"deny": "DROP", "reject": "REJECT", "allow": "ACCEPT"}
+_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
 
-def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
+@dataclass(frozen=True)
+class State:
+    """A firewall. ``active`` is what ufw says; ``boot`` whether it will say so after the next start."""
+
+    installed: bool
+    rules: list[Rule]
+    active: bool
+    boot: bool
+    ipv6: bool
+    incoming: str
+
+    def text(self) -> str:
+        head = [
+            f"firewall {'active' if self.active else 'inactive'}, at boot {'active' if self.boot else 'inactive'}",
+            f"default (incoming) {self.incoming}, IPv6 {'filtered' if self.ipv6 else 'blocked'}",
+        ]
+        return "\n".join([*head, *(rule.text() for rule in self.rules)]) + "\n"
+
+
+def look() -> State:
+    """Return how the firewall is now; on a host without ufw, how it would be right after its installation."""
+    if not shutil.which("ufw", path=_PATH):
+        return State(False, [], False, False, True, "deny")
+    defaults = _settings(_DEFAULTS)
+    names = {policy: name for name, policy in _POLICIES.items()}
+    enabled = _settings(_CONF).get("ENABLED", "").lower() == "yes"
+    return State(
+        installed=True,
+        rules=_present(),
+        # systemd says active for a service that ran and found the firewall switched off.
+        active="Status: active" in ufw("status"),
+        boot=enabled and _unit_enabled(),
+        ipv6=defaults.get("IPV6", "").lower() == "yes",
+        incoming=names.get(defaults.get("DEFAULT_INPUT_POLICY", ""), ""),
     )
 
 
-def ufw(*words: str) -> None:
-    """Run ufw. Raises UfwError with its words."""
-    done = run("ufw", *words)
-    if done.returncode != 0 or "ERROR" in done.stderr:
-        raise UfwError(f"ufw {' '.join(words)} failed:\n{(done.stderr + done.stdout).strip()}")
+def change(before: State, plan: Plan, after: State) -> None:
+    """Carry out the plan. When a step fails, everything is as before and UfwError has ufw's words.
 
-
-def installed() -> bool:
-    return shutil.which("ufw", path=PATH) is not None
-
-
-def look() -> Firewall:
-    """Return the firewall as it is. Raises UfwError when ufw can't tell."""
-    if not installed():
-        return Firewall()
-    status = run("ufw", "status")
-    if status.returncode != 0:
-        raise UfwError(f"ufw can't tell its status:\n{(status.stderr + status.stdout).strip()}")
-    defaults = _read(DEFAULTS)
-    return Firewall(
-        active="Status: active" in status.stdout,
-        incoming=_setting(defaults, "DEFAULT_INPUT_POLICY"),
-        ipv6=_setting(defaults, "IPV6") == "yes",
-        rules=parse(_read(FILES[0]), _read(FILES[1])),
-    )
-
-
-def ssh_ports() -> list[int]:
-    """Return the ports on which this host's SSH server listens, or would. Raises UfwError when it can't be found out.
-
-    Asked are the server (sshd -T), the sockets it holds, and systemd for ssh.socket, which listens in its place.
+    SSH comes first and the removals last, so that a run which is cut off anywhere leaves the host reachable.
     """
-    sshd = shutil.which("sshd", path=PATH)
-    found = set()
-    if sshd:
-        found.update(int(port) for port in re.findall(r"^port (\d+)$", run(sshd, "-T").stdout, re.MULTILINE))
-    for line in run("ss", "-H", "-ltnp").stdout.splitlines() if shutil.which("ss", path=PATH) else []:
-        if '"sshd"' in line:
-            found.add(int(line.split()[3].rpartition(":")[2]))
-    shown = run("systemctl", "show", "--property=ActiveState,Listen", "ssh.socket").stdout
-    if "ActiveState=active" in shown:
-        found.update(int(port) for port in re.findall(r"Listen=\S*?(\d+) \(Stream\)", shown))
-    if sshd and not found:
-        raise UfwError(f"{sshd} is installed, but neither it nor ss nor systemd tells on which port it listens")
-    return sorted(found)
-
-
-def ssh_peers(ports: Sequence[int]) -> set[str]:
-    """Return the addresses that are connected to the SSH server now."""
-    if not shutil.which("ss", path=PATH):
-        return set()
-    peers = set()
-    for line in run("ss", "-H", "-tn", "state", "established").stdout.splitlines():
-        words = line.split()
-        if len(words) >= 4 and words[2].rpartition(":")[2] in map(str, ports):
-            peers.add(words[3].rpartition(":")[0].strip("[]").partition("%")[0].removeprefix("::ffff:"))
-    return peers
-
-
-def carry_out(before: Firewall, change: Change, incoming: str, enabled: bool) -> None:
-    """Change the firewall, SSH first. Raises UfwError; then everything is as it was."""
-    for rule in [*change.first, *change.add]:
-        ufw("--dry-run", *rule.words())
-    with _restored(before):
-        for rule, comment in change.first.items():
-            if rule in change.delete:
-                ufw("--force", "delete", *rule.words())
-            ufw("prepend", *rule.words(), "comment", comment)
-        if before.incoming != POLICIES[incoming]:
-            ufw("default", incoming, "incoming")
-        for rule in change.delete:
-            if rule not in change.first:
-                ufw("--force", "delete", *rule.words())
-        for rule, comment in change.add.items():
-            ufw(*rule.words(), "comment", comment)
-        if enabled != before.active:
-            ufw("--force", "enable" if enabled else "disable")
-        now = look()
-        if now.active != enabled or not {*change.first, *change.add} <= set(now.rules):
-            raise UfwError("ufw took the rules without a word, but does not have them")
-
-
-@contextlib.contextmanager
-def _restored(before: Firewall) -> Iterator[None]:
-    kept = {path: _read(path) for path in FILES if os.path.exists(path)}
+    for rule in (*plan.first, *plan.add):
+        if rule.family == 6 and not before.ipv6:
+            continue
+        ufw("--dry-run", *command(rule), "comment", rule.comment)
+    saved = {path: _read(path) for path in (*_RULES.values(), _DEFAULTS, _CONF)}
     try:
-        yield
-    except UfwError as error:
-        for path, text in kept.items():
-            with open(path, "w", encoding="utf-8", errors="surrogateescape") as stream:
-                stream.write(text)
-        run("ufw", "reload") if before.active else run("ufw", "--force", "disable")
-        raise UfwError(f"{error}\nThe firewall was put back as it was.") from error
+        _carry_out(before, plan, after)
+        found = look()
+        if found.text() != after.text():
+            raise UfwError(f"the firewall is not what was asked for. Wanted:\n{after.text()}Found:\n{found.text()}")
+    except BaseException:
+        _restore(saved, before)
+        raise
 
 
-def _read(path: str) -> str:
+def _carry_out(before: State, plan: Plan, after: State) -> None:
+    if not before.ipv6:
+        _write(_DEFAULTS, re.sub(rb"(?m)^IPV6=.*$", b"IPV6=yes", _read(_DEFAULTS)))
+        if before.active:
+            ufw("reload")
+    present = {rule.key: rule for rule in before.rules}
+    for rule in plan.first:
+        if rule.key in present:
+            ufw("--force", "delete", *command(present[rule.key]))
+        ufw("prepend", *command(rule), "comment", rule.comment)
+    # An empty remark would keep the old one, but a rule of ours always has a mark.
+    again = {rule.key for rule in plan.again}
+    for rule in plan.add:
+        if rule.key in again:
+            ufw("--force", "delete", *command(present[rule.key]))
+        ufw(*command(rule), "comment", rule.comment)
+    if before.incoming != after.incoming:
+        ufw("default", after.incoming, "incoming")
+    gone = {rule.key for rule in plan.first}
+    for rule in plan.remove:
+        if rule.key not in gone:
+            ufw("--force", "delete", *command(rule))
+    if plan.purge:
+        _purge()
+    if after.active and not before.active:
+        ufw("--force", "enable")
+    elif before.active and not after.active:
+        ufw("disable")
+    if after.boot and not before.boot:
+        if not after.active or _settings(_CONF).get("ENABLED", "").lower() != "yes":
+            _write(_CONF, re.sub(rb"(?m)^ENABLED=.*$", b"ENABLED=yes", _read(_CONF)))
+        _run(["systemctl", "--quiet", "enable", "ufw.service"])
+    elif before.boot and not after.boot:
+        ufw("disable")
+
+
+def _purge() -> None:
+    """Remove every rule without a mark, in the words in which ufw itself shows it."""
+    for line in ufw("show", "added").splitlines():
+        words = shlex.split(line) if line.startswith("ufw ") else []
+        if not words:
+            continue
+        comment = words[words.index("comment") + 1] if "comment" in words else ""
+        if Rule(4, "", "", "", "", comment).marks:
+            continue
+        words = words[1 : words.index("comment") if "comment" in words else None]
+        route = ["route"] if words[0] == "route" else []
+        ufw("--force", *route, "delete", *words[len(route) :])
+
+
+def _restore(saved: dict[str, bytes], before: State) -> None:
+    for path, content in saved.items():
+        if _read(path) != content:
+            _write(path, content)
+    # The files have the last word in both cases: reload reads them, disable leaves them as they are but for ENABLED.
+    if before.active:
+        ufw("reload")
+    else:
+        ufw("disable")
+        _write(_CONF, saved[_CONF])
+
+
+def ufw(*words: str) -> str:
+    """Run ufw. Raises UfwError with its words when it fails."""
+    return _run(["ufw", *words])
+
+
+def _run(argv: Sequence[str]) -> str:
+    program = shutil.which(argv[0], path=_PATH)
+    if not program:
+        raise UfwError(f"{argv[0]} is not installed on this host")
+    environment = {"PATH": _PATH, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
+    )
+    if done.returncode != 0:
+        raise UfwError(f"'{' '.join(argv)}' failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _present() -> list[Rule]:
+    return [rule for family, path in _RULES.items() for rule in parse_rules(_read(path).decode(), family)]
+
+
+def _unit_enabled() -> bool:
+    if not shutil.which("systemctl", path=_PATH):
+        return True
+    argv = ["systemctl", "is-enabled", "ufw.service"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return done.stdout.strip() == "enabled"
+
+
+def _settings(path: str) -> dict[str, str]:
+    found = re.findall(r"(?m)^([A-Z0-9_]+)=[\"']?([^\"'\n]*)", _read(path).decode())
+    return dict(found)
+
+
+def _read(path: str) -> bytes:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(path, "rb") as stream:
             return stream.read()
     except FileNotFoundError:
-        return ""
+        return b""
 
 
-def _setting(text: str, name: str) -> str:
-    match = re.search(rf'^{name}="?(\w+)"?', text, re.MULTILINE)
-    return match[1] if match else ""
+def _write(path: str, content: bytes) -> None:
+    status = os.stat(path)
+    descriptor, name = tempfile.mkstemp(dir=os.path.dirname(path))
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        os.fchmod(stream.fileno(), status.st_mode & 0o7777)
+        os.fchown(stream.fileno(), status.st_uid, status.st_gid)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(name, path)
