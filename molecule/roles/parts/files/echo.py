@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import socketserver
 import sys
 import time
@@ -27,7 +26,7 @@ class Echo(BaseHTTPRequestHandler):
         answer = {"path": self.path, "headers": self.headers.items(), "body_size": len(body), "pid": os.getpid()}
         self.wfile.write(json.dumps(answer).encode())
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815
 
     def address_string(self) -> str:
         return str(self.client_address)
@@ -41,8 +40,7 @@ class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 def server(address: str) -> socketserver.BaseServer:
     if address.startswith("/"):
         return UnixServer(address, Echo)
-    host, _, port = address.rpartition(":")
-    ThreadingHTTPServer.address_family = socket.AF_INET
+    host, port = address.split(":")
     return ThreadingHTTPServer((host, int(port)), Echo)
 
 
