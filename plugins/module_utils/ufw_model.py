@@ -25,7 +25,11 @@ ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of one family (4 or 6). ``raw`` has the words of a rule that only others make, as with interfaces."""
+    """One rule of one family (4 or 6).
+
+    ``raw`` has the words of a rule that only others make, as with interfaces or profiles. ``reach`` tells whom of the
+    clients of source and port it is about: all of them, some (those of one interface, say) or none (an outgoing rule).
+    """
 
     family: int
     policy: str
@@ -34,6 +38,7 @@ class Rule:
     source: str
     comment: str = ""
     raw: str = ""
+    reach: str = "all"
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -47,12 +52,15 @@ class Rule:
 
     def about(self, port: int) -> bool:
         """Tell whether the rule is about a TCP port."""
-        return not self.raw and self.proto != "udp" and self.span[0] <= port <= self.span[1]
+        return self.reach != "none" and self.proto != "udp" and any(low <= port <= high for low, high in self.spans)
 
     @property
-    def span(self) -> tuple[int, int]:
-        first, _colon, last = self.port.partition(":")
-        return int(first), int(last or first)
+    def spans(self) -> list[tuple[int, int]]:
+        """The ports as ranges: ``any``, ``80``, ``80:90`` and ``80,443`` are what ufw knows."""
+        if self.port == "any":
+            return [(1, 65535)]
+        parts = [part.partition(":") for part in self.port.split(",")]
+        return [(int(first), int(last or first)) for first, _colon, last in parts]
 
     def clashes(self, other: Rule) -> bool:
         """Tell whether it matters which of two rules is asked first."""
@@ -60,7 +68,7 @@ class Rule:
             return False
         if "any" not in (self.proto, other.proto) and self.proto != other.proto:
             return False
-        if self.span[1] < other.span[0] or other.span[1] < self.span[0]:
+        if not any(low <= end and start <= high for low, high in self.spans for start, end in other.spans):
             return False
         if "any" in (self.source, other.source):
             return True
@@ -172,8 +180,27 @@ def parse_rules(text: str, family: int) -> list[Rule]:
             source = "any" if words[5] == ANYWHERE[family] else words[5]
             rules.append(Rule(family, words[0], words[1], words[2], source, comment))
         else:
-            rules.append(Rule(family, words[0] if words else "", "", "", "", comment, " ".join(words)))
+            rules.append(_foreign(family, words, comment))
     return rules
+
+
+def _foreign(family: int, words: list[str], comment: str) -> Rule:
+    """Return a rule that only others make; what can't be read is about nobody."""
+    raw = " ".join(words)
+    if len(words) not in (7, 9) or not words[-1].startswith("in") or ":" in words[0]:
+        return Rule(family, "", "any", "any", "any", comment, raw, "none")
+    policy, proto, port, target, source_port, source = words[:6]
+    everybody = target == ANYWHERE[family] and source_port == "any" and words[-1] == "in"
+    return Rule(
+        family,
+        policy.partition("_")[0],
+        proto,
+        port,
+        "any" if source == ANYWHERE[family] else source,
+        comment,
+        raw,
+        "all" if everybody else "some",
+    )
 
 
 def command(rule: Rule) -> list[str]:

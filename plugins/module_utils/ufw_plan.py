@@ -118,7 +118,10 @@ def _answer(rules: Sequence[Rule], port: int, who: str) -> bool:
         if rule.family != address.version or not rule.about(port):
             continue
         if rule.source == "any" or address in ipaddress.ip_network(rule.source):
-            return rule.policy in ("allow", "limit")
+            opens = rule.policy in ("allow", "limit")
+            if rule.reach == "some" and opens:
+                continue
+            return opens
     return False
 
 
