@@ -216,14 +216,18 @@ class Units(Program):
             must(["systemctl", "--quiet", verb, *units])
 
     def _start(self, verb: str, names: Iterable[str]) -> None:
+        """Start, restart or reload units; sockets first, as systemd refuses one whose service runs already."""
         units = sorted(names)
-        if not units:
-            return
+        sockets = [name for name in units if name.endswith(".socket")]
+        for group in (sockets, [name for name in units if name not in sockets]):
+            if group:
+                self._start_all(verb, group)
+
+    def _start_all(self, verb: str, units: Sequence[str]) -> None:
         self.touched.update(units)
         if verb != "reload":
             # Starts by hand count toward the start limit: see StartLimitBurst= in systemd.unit(5).
             run(["systemctl", "reset-failed", *units])
-        # systemd refuses to restart a socket whose service runs.
         waiting = running_services(units) if verb == "restart" else []
         if waiting:
             must(["systemctl", "stop", *waiting])

@@ -27,6 +27,8 @@ PLAY = """
         program: "{{ program | default('nginx') }}"
         files: "{{ files }}"
         units: "{{ units | default({}) }}"
+        context: "{{ context | default([]) }}"
+        validate: "{{ validate | default([]) }}"
 """
 
 
@@ -72,15 +74,16 @@ def code() -> bytes:
 
 
 @pytest.fixture
-def killed(host: Any, code: bytes) -> Callable[[str, str], None]:
-    """Kill a transaction that writes this site after this step: `killed("swapped", text)`."""
+def killed(host: Any, code: bytes) -> Callable[..., None]:
+    """Kill a transaction after this step: `killed("swapped", files, program="systemd", owner=..., units=...)`."""
     hosts = [sys.executable, str(ROOT / "tests" / "hosts" / "hosts.py")]
     name = host.ansible.get_variables()["test_host_name"]
     unpack = ["ssh", "--name", name, "sudo mkdir -p /root/killed && sudo tar xz -C /root/killed"]
     subprocess.run([*hosts, *unpack], input=code, check=True)
 
-    def kill(step: str, site: str) -> None:
-        done = host.run("cd /root/killed && PYTHONPATH=. python3 killed.py %s %s", step, site)
+    def kill(step: str, files: dict[str, Any], **more: Any) -> None:
+        given = json.dumps({"owner": "story", "program": "nginx", "units": {}, "files": files, **more})
+        done = host.run("cd /root/killed && PYTHONPATH=. python3 killed.py %s %s", step, given)
         assert done.rc in (-9, 137), f"not killed: {done.rc} {done.stderr}"
 
     return kill

@@ -1,10 +1,11 @@
 """Runs on a test host: a transaction whose process is killed as soon as it has written down one step of its journal.
 
-Usage: killed.py STEP SITE, where SITE is the text of the site's file. Never returns when the step is reached.
+Usage: killed.py STEP GIVEN, where GIVEN is JSON: owner, program, units and files.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -23,5 +24,6 @@ class Killed(Store):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-WANTED = parse({"/etc/nginx/sites-enabled/story.conf": {"content": sys.argv[2]}}, {})
-apply_set(Killed("story"), WANTED, [program("nginx", {}, WANTED)])
+GIVEN = json.loads(sys.argv[2])
+WANTED = parse(GIVEN["files"], {})
+apply_set(Killed(GIVEN["owner"]), WANTED, [program(GIVEN["program"], GIVEN["units"], WANTED)])

@@ -38,7 +38,7 @@ def test_a_bad_unit_leaves_the_old_one_running(
     host: Any, apply: Any, running: Any, command: str, more: str, words: str
 ) -> None:
     before = host.file(UNIT).content_string
-    for dummy in range(2):
+    for _run in range(2):
         answer = apply(unit(command, more), **running)
         assert answer.status != 0
         assert words in answer.text
@@ -66,7 +66,7 @@ def test_a_unit_stopped_or_disabled_by_hand_is_brought_back(host: Any, apply: An
 def test_an_unknown_directive_of_logrotate_is_a_failure(host: Any, apply: Any) -> None:
     policy = "/etc/logrotate.d/story"
     bad = {policy: {"content": "/var/log/story/*.log {\n daily\n frobnicate\n}\n"}}
-    for dummy in range(2):
+    for _run in range(2):
         answer = apply(bad, program="logrotate", owner="logs")
         assert answer.status != 0
         assert "unknown option 'frobnicate'" in answer.text
@@ -109,3 +109,35 @@ def test_a_program_that_is_not_installed_yet_is_predicted(apply: Any) -> None:
     answer = apply(files, "--check", program="none", owner="later", units={"squid.service": {"active": True}})
     assert answer.status == 0
     assert answer.changed
+
+
+def test_a_log_that_two_policies_rotate_is_a_failure(host: Any, apply: Any) -> None:
+    twice = {"/etc/logrotate.d/aa-story": {"content": "/var/log/dpkg.log {\n daily\n missingok\n}\n"}}
+    answer = apply(twice, program="logrotate", owner="logs")
+    assert answer.status != 0
+    assert "duplicate log entry for /var/log/dpkg.log" in answer.text
+    assert not host.file("/etc/logrotate.d/aa-story").exists
+
+
+def test_a_command_sees_the_change_in_its_context(host: Any, apply: Any) -> None:
+    """A fault in sudo's files would lock everybody out, the test included."""
+    path = "/etc/sudoers.d/story"
+    commands = {"program": "none", "owner": "sudo", "context": ["/etc/sudoers.d"], "validate": [["visudo", "-c"]]}
+    answer = apply({path: {"content": "nobody ALL=(ALL NOPASSWD: ALL\n", "mode": "0440"}}, **commands)
+    assert answer.status != 0
+    assert f"{path}:1" in answer.text
+    assert not host.file(path).exists
+    assert apply({path: {"content": "nobody ALL=(ALL) /bin/true\n", "mode": "0440"}}, **commands).changed
+    assert apply({}, **commands).changed
+    assert not host.file(path).exists
+
+
+def test_all_faults_of_a_call_are_named_at_once(host: Any, apply: Any) -> None:
+    files = {
+        "relative": {"content": ""},
+        "/etc/a": {"content": "", "mode": 420},
+        "/etc/b": {"content": "", "link": "c"},
+    }
+    answer = apply(files, program="none", owner="../up", units={"x": {}})
+    for words in ("relative: ", "/etc/a: mode 420", "/etc/b: needs exactly one", "owner '../up'", "units.x"):
+        assert words in answer.text
