@@ -28,7 +28,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
     scrub,
     standing_of,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import GIT_CONFIG, GIT_CONFIG_TEXT
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     append_history,
     make_host_key,
@@ -36,7 +36,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
     owner_apps,
     record_owner,
     timestamp,
-    write_file,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import (
     Finding,
@@ -46,7 +45,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect 
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     RUN_DIRECTORY,
-    STATE_DIRECTORY,
     Layout,
     new_release_id,
 )
@@ -183,9 +181,8 @@ def _failed(
 
 
 def _prepare_host(owner: str, name: str) -> None:
-    os.makedirs(STATE_DIRECTORY, mode=0o755, exist_ok=True)
+    prepare_git()
     record_owner(owner, name, "active")
-    write_file(GIT_CONFIG, GIT_CONFIG_TEXT, 0o644)
 
 
 def stop_unlisted(owner: str, names: list[str], who: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import urllib.parse
 from collections.abc import Mapping
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import write_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, STATE_DIRECTORY
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
 
@@ -55,6 +56,18 @@ def without_password(url: str) -> tuple[str, dict[str, str]]:
         "GIT_CONFIG_VALUE_0": _HELPER,
     }
     return urllib.parse.urlunsplit(parts._replace(netloc=host)), variables
+
+
+def prepare_git() -> None:
+    """Write git's configuration for the build user. git passes variables on to no repository on the host itself."""
+    os.makedirs(STATE_DIRECTORY, mode=0o755, exist_ok=True)
+    try:
+        with open(GIT_CONFIG, encoding="utf-8") as stream:
+            if stream.read() == GIT_CONFIG_TEXT:
+                return
+    except FileNotFoundError:
+        pass
+    write_file(GIT_CONFIG, GIT_CONFIG_TEXT, 0o644)
 
 
 def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> str:

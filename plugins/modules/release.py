@@ -129,6 +129,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_engine
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, scrub
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import inspect_all
 
 OPTIONS: dict[str, Any] = {
@@ -157,6 +158,8 @@ def unsealed(parameters: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dic
 def inspect(parameters: dict[str, Any], predict: bool) -> dict[str, Any]:
     """Return what each application needs, and which ones are no longer listed."""
     apps, build_env = unsealed(parameters)
+    if not predict:
+        prepare_git()
     findings, errors = inspect_all(apps, parameters["owner"], build_env, predict)
     if errors:
         secrets = [
