@@ -17,10 +17,6 @@ options:
     description: The sites, complete as P(flaskworks.deploy.entries#filter) returns them.
     type: dict
     required: true
-  owner:
-    description: Whose sites these are.
-    type: str
-    required: true
   worker_connections:
     description: Connections that one worker process may hold.
     type: int
@@ -44,7 +40,7 @@ EXAMPLES = """
   ansible.builtin.debug:
     msg: >-
       {{ nginx_sites | flaskworks.deploy.entries('nginx_sites')
-         | flaskworks.deploy.nginx_files(owner='me', worker_connections=4096, remove_default=true,
+         | flaskworks.deploy.nginx_files(worker_connections=4096, remove_default=true,
                                          catch_all=true, ipv6=true) }}
 """
 

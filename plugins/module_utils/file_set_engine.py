@@ -171,7 +171,8 @@ def _check_paths(store: Store, wanted: Sequence[Wanted]) -> None:
     problems = []
     for entry in wanted:
         owner, kind = claimed.get(entry.path, ("", ""))
-        if owner and (entry.kind, kind) != ("directory", "directory"):
+        own = "shared" if entry.shared else entry.kind
+        if owner and not (own == kind and kind in ("directory", "shared")):
             problems.append(f"{entry.path} belongs to {owner} on this host: two owners can't manage one file")
         if problem := unsafe_parent(entry.path):
             problems.append(f"{entry.path}: {problem}")
@@ -285,6 +286,12 @@ def _managed(store: Store, wanted: Sequence[Wanted], changes: Sequence[Change]) 
     return {
         **folders,
         **{
-            entry.path: {"kind": entry.kind, "sensitive": entry.sensitive} for entry in wanted if entry.kind != "absent"
+            entry.path: {
+                "kind": entry.kind,
+                "sensitive": entry.sensitive,
+                **({"shared": True} if entry.shared else {}),
+            }
+            for entry in wanted
+            if entry.kind != "absent"
         },
     }

@@ -16,11 +16,12 @@ from typing import Any
 
 OWNER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KINDS = ("content", "link", "directory", "absent")
-_KEYS = frozenset({*_KINDS, "owner", "group", "mode", "sensitive"})
+_KEYS = frozenset({*_KINDS, "owner", "group", "mode", "sensitive", "shared"})
 _OTHER_TYPES = (
     ("directory", bool, "true or false"),
     ("absent", bool, "true or false"),
     ("sensitive", bool, "true or false"),
+    ("shared", bool, "true or false"),
     ("owner", str, "a name"),
     ("group", str, "a name"),
 )
@@ -33,7 +34,10 @@ class FileSetError(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What one path shall be. ``kind`` is file, link, directory or absent; ``mode`` holds permission bits."""
+    """What one path shall be. ``kind`` is file, link, directory or absent; ``mode`` holds permission bits.
+
+    ``shared``: other owners may list the path as well; the last one to stop doing so removes it.
+    """
 
     path: str
     kind: str
@@ -43,6 +47,7 @@ class Wanted:
     group: str = "root"
     mode: int = 0o644
     sensitive: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def _wanted(path: str, entry: Mapping[str, Any], sealed: Mapping[str, str]) -> W
     if entry.get("absent"):
         return Wanted(path, "absent")
     if entry.get("link"):
-        return Wanted(path, "link", target=str(entry["link"]))
+        return Wanted(path, "link", target=str(entry["link"]), shared=bool(entry.get("shared")))
     kind = "directory" if entry.get("directory") else "file"
     content = sealed.get(path, entry.get("content") or "") if kind == "file" else ""
     return Wanted(
@@ -183,6 +188,7 @@ def _wanted(path: str, entry: Mapping[str, Any], sealed: Mapping[str, str]) -> W
         group=str(entry.get("group", "root")),
         mode=int(str(entry.get("mode", "0755" if kind == "directory" else "0644")), 8),
         sensitive=bool(entry.get("sensitive")),
+        shared=bool(entry.get("shared")),
     )
 
 

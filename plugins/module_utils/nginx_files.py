@@ -52,7 +52,6 @@ def check_sites(sites: Mapping[str, Entry], variable: str = "nginx_sites") -> li
 def site_files(
     sites: Mapping[str, Entry],
     *,
-    owner: str,
     worker_connections: int,
     remove_default: bool,
     catch_all: bool,
@@ -60,17 +59,20 @@ def site_files(
 ) -> dict[str, dict[str, Any]]:
     """Return path -> entry, as file_set takes them, for sites that check_sites found right."""
     files: dict[str, dict[str, Any]] = {
-        "/etc/nginx/nginx.conf": {"template": "nginx.conf.j2", "vars": {"worker_connections": worker_connections}},
-        # Read before the sites. Without the word default_server its server answers unknown hosts as long as nobody
-        # says that word, so two owners can have one each for the same port.
-        f"/etc/nginx/conf.d/00-{owner}.conf": {
-            "template": "common.conf.j2",
-            "vars": {
-                "owner": owner,
-                "unknown_hosts": _listens(_ports_without_default(sites), ipv6) if catch_all else [],
-            },
+        "/etc/nginx/nginx.conf": {
+            "template": "nginx.conf.j2",
+            "vars": {"worker_connections": worker_connections},
+            "shared": True,
         },
+        "/etc/nginx/conf.d/00-visitors.conf": {"template": "visitors.conf.j2", "shared": True},
     }
+    # A port has one default server, whoever serves on it: so the file is named after the port, and the owners share it.
+    for port in sorted(_ports_without_default(sites, welcome=not remove_default)) if catch_all else []:
+        files[f"/etc/nginx/conf.d/00-unknown-hosts-{port}.conf"] = {
+            "template": "unknown_hosts.conf.j2",
+            "vars": {"listens": _listens({port}, ipv6)},
+            "shared": True,
+        }
     if remove_default:
         files["/etc/nginx/sites-enabled/default"] = {"absent": True}
     for name, site in sites.items():
@@ -129,8 +131,11 @@ def _listens(ports: set[int], ipv6: bool) -> list[str]:
     return [form.format(port) for port in sorted(ports) for form in (("{}", "[::]:{}") if ipv6 else ("{}",))]
 
 
-def _ports_without_default(sites: Mapping[str, Entry]) -> set[int]:
+def _ports_without_default(sites: Mapping[str, Entry], *, welcome: bool) -> set[int]:
     own = {port for site in sites.values() if site["default_server"] for port in site["listen"]}
+    if welcome:
+        # Debian's welcome site is the default server of this one.
+        own.add(80)
     return {port for site in sites.values() for port in site["listen"]} - own
 
 

@@ -1,0 +1,194 @@
+"""Sites as data become a configuration without a known weakness, or are refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import check_entries
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import check_sites, site_files, site_view
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(ROOT / "roles/nginx_sites/templates"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+EVERYTHING = {
+    "blog": {
+        "server_names": ["blog.example.org", "*.blog.example.org"],
+        "upstream": "unix:/srv/blog/current/gunicorn.sock",
+        "aliases": {"/static": "/srv/blog/current/public/static", "/media/": "/srv/blog/current/public/media/"},
+        "locations": {"/events": {"stream": True}, "/ws": {"websocket": True}, "/up": {"max_body": "9m"}},
+        "trusted_proxies": ["192.0.2.0/24", "2001:db8::1"],
+        "listen": [80, 81],
+    },
+    "shop": {"upstream": "127.0.0.1:8000", "default_server": True, "listen": [8080]},
+}
+
+
+def sites(entries: dict[str, Any]) -> dict[str, Any]:
+    checked, problems = check_entries(entry_points("nginx_sites"), entries, "nginx_sites")
+    assert not problems, problems
+    return checked
+
+
+def files(entries: dict[str, Any], **options: Any) -> dict[str, dict[str, Any]]:
+    defaults = {"worker_connections": 4096, "remove_default": True, "catch_all": True, "ipv6": True}
+    return site_files(sites(entries), **{**defaults, **options})
+
+
+def rendered(entries: dict[str, Any], path: str, **options: Any) -> str:
+    entry = files(entries, **options)[path]
+    return TEMPLATES.get_template(entry["template"]).render(**entry.get("vars", {}))
+
+
+def site(entry: dict[str, Any], **options: Any) -> str:
+    whole = {"server_names": ["x.test"], "upstream": "127.0.0.1:1", **entry}
+    return rendered({"x": whole}, "/etc/nginx/sites-available/x.conf", **options)
+
+
+def test_gixy_finds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mime.types").write_text("types { text/html html; }\n")
+    for path, entry in files(EVERYTHING).items():
+        if "template" in entry:
+            target = tmp_path / Path(path).relative_to("/etc/nginx").as_posix().replace(
+                "sites-available", "sites-enabled"
+            )
+            target.parent.mkdir(exist_ok=True)
+            text = TEMPLATES.get_template(entry["template"]).render(**entry.get("vars", {}))
+            target.write_text(text.replace("/etc/nginx/", f"{tmp_path}/"))
+    assert len(list(tmp_path.rglob("*.conf"))) == 6
+    # Its list of CVEs wants to know the version of an nginx that runs.
+    gixy = str(Path(sys.executable).with_name("gixy"))
+    argv = [gixy, "--format", "json", "--skips", "nginx_cves", str(tmp_path / "nginx.conf")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout) == [], done.stdout
+
+
+def test_gixy_reads_the_sites(tmp_path: Path) -> None:
+    """The test above could pass because nothing was read."""
+    text = site({"extra": "location /y { alias /y/; }"})
+    (tmp_path / "nginx.conf").write_text(f"events {{}}\nhttp {{\n{text}\n}}\n")
+    argv = [str(Path(sys.executable).with_name("gixy")), "--format", "json", str(tmp_path / "nginx.conf")]
+    assert "alias_traversal" in subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+
+def test_both_sides_of_an_alias_end_in_a_slash() -> None:
+    text = site({"aliases": {"/static": "/srv/x", "/media/": "/srv/y/"}})
+    assert "location ^~ /static/ {\n        alias /srv/x/;" in text
+    assert "location ^~ /media/ {\n        alias /srv/y/;" in text
+
+
+def test_every_header_that_an_application_may_believe_is_set_in_each_place() -> None:
+    """proxy_set_header in a location drops all that the server block says."""
+    text = site({"locations": {"/ws": {"websocket": True}}})
+    names = [
+        "Host", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
+        "X-Forwarded-Prefix", "X-Forwarded-Ssl", "Forwarded", "Proxy",
+    ]  # fmt: skip
+    for name in names:
+        assert text.count(f"proxy_set_header {name} ") == 2, name
+    assert text.count("Upgrade $nginx_sites_upgrade;") == 1
+
+
+def test_without_trusted_proxies_nobody_chooses_address_or_scheme() -> None:
+    text = site({})
+    assert "X-Forwarded-Proto $scheme;" in text
+    assert "real_ip" not in text
+    assert "$http_x_forwarded" not in text
+
+
+def test_two_sites_never_share_a_variable() -> None:
+    entry = sites({"a-b": {"upstream": "a:1", "trusted_proxies": ["::1"]}})["a-b"]
+    names = {site_view(name, entry, ipv6=True)["scheme"] for name in ("a-b", "a_b", "a.b", "ab")}
+    assert len(names) == 4
+
+
+def test_unknown_hosts_are_dropped_where_no_site_answers_for_them() -> None:
+    unknown = [path for path in files(EVERYTHING) if "unknown-hosts" in path]
+    assert unknown == [f"/etc/nginx/conf.d/00-unknown-hosts-{port}.conf" for port in (80, 81)]
+    text = rendered(EVERYTHING, unknown[1])
+    assert "listen 81 default_server;\n    listen [::]:81 default_server;" in text
+    assert "return 444;" in text
+    assert not [path for path in files(EVERYTHING, catch_all=False) if "unknown-hosts" in path]
+    with_welcome = files(EVERYTHING, remove_default=False)
+    assert [path for path in with_welcome if "unknown-hosts" in path] == unknown[1:]
+
+
+def test_what_is_the_hosts_is_shared_by_the_owners() -> None:
+    shared = {path for path, entry in files(EVERYTHING).items() if entry.get("shared")}
+    assert shared == {
+        "/etc/nginx/nginx.conf",
+        "/etc/nginx/conf.d/00-visitors.conf",
+        "/etc/nginx/conf.d/00-unknown-hosts-80.conf",
+        "/etc/nginx/conf.d/00-unknown-hosts-81.conf",
+    }
+
+
+def test_without_ipv6_nothing_listens_there() -> None:
+    assert "[::]" not in site({}, ipv6=False)
+    assert "[::]" in site({})
+
+
+def test_streams_wait_an_hour_unless_told_otherwise() -> None:
+    assert "proxy_read_timeout 3600s;\n        proxy_buffering off;" in site({"locations": {"/e": {"stream": True}}})
+    text = site({"locations": {"/e": {"stream": True, "read_timeout": 20}}})
+    assert "proxy_read_timeout 20s;\n        proxy_buffering off;" in text
+
+
+def test_raw_lines_stand_at_the_end_of_the_server_block() -> None:
+    assert site({"extra": "a on;\nb off;\n"}).endswith("\n\n    a on;\n    b off;\n}\n")
+
+
+def test_the_welcome_site_stays_when_asked() -> None:
+    assert files(EVERYTHING)["/etc/nginx/sites-enabled/default"] == {"absent": True}
+    assert "/etc/nginx/sites-enabled/default" not in files(EVERYTHING, remove_default=False)
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ({"server_names": ["a b"]}, "server_names"),
+        ({"server_names": ["a.test; } server {"]}, "server_names"),
+        ({"server_names": []}, "server_names"),
+        ({"listen": []}, "listen"),
+        ({"listen": [70000]}, "listen"),
+        ({"upstream": "/run/x.sock"}, "upstream"),
+        ({"upstream": "127.0.0.1:99999"}, "upstream"),
+        ({"upstream": "unix:/run/x;y"}, "upstream"),
+        ({"aliases": {"static": "/x"}}, "aliases.static"),
+        ({"aliases": {"/": "/x"}}, "aliases./"),
+        ({"aliases": {"/a/../b": "/x"}}, "aliases./a/../b"),
+        ({"aliases": {"/a": "x"}}, "aliases./a"),
+        ({"aliases": {"/a": "/x/../y"}}, "aliases./a"),
+        ({"aliases": {"/a": "/x", "/a/": "/y"}}, "aliases./a"),
+        ({"aliases": {"/a": "/x"}, "locations": {"/a/": {}}}, "locations./a/"),
+        ({"locations": {"x {}": {}}}, "locations.x {}"),
+        ({"locations": {"/x": {"stream": True, "websocket": True}}}, "locations./x"),
+        ({"locations": {"/x": {"max_body": "1 MB"}}}, "locations./x.max_body"),
+        ({"max_body": "1 MB"}, "max_body"),
+        ({"timeouts": {"connect": 80}}, "timeouts.connect"),
+        ({"timeouts": {"read": 0}}, "timeouts.read"),
+        ({"trusted_proxies": ["0.0.0.0/0"]}, "trusted_proxies"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
+    ],
+)
+def test_what_nginx_would_misread_is_refused(entry: dict[str, Any], place: str) -> None:
+    whole = {"server_names": ["x.test"], "upstream": "127.0.0.1:1", **entry}
+    assert {problem.path for problem in check_sites(sites({"x": whole}))} >= {f"nginx_sites.x.{place}"}
+
+
+def test_sites_side_by_side_do_not_claim_the_same() -> None:
+    one = {"server_names": ["X.test"], "upstream": "a:1", "default_server": True}
+    two = {"server_names": ["x.test"], "upstream": "a:1", "default_server": True, "listen": [80, 81]}
+    found = [problem.path for problem in check_sites(sites({"one": one, "two": two}))]
+    assert found == ["nginx_sites.two.default_server", "nginx_sites.two.server_names"]
+    assert not check_sites(sites({"one": one, "two": {**two, "listen": [81]}}))
