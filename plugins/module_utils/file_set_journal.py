@@ -134,9 +134,9 @@ class Store:
                 yield Store(owner, self.root)
 
     def claimed_by_others(self) -> dict[str, tuple[str, str]]:
-        """Return what other owners on this host manage: path -> (owner, kind). The kind of what is shared is shared."""
+        """Return what other owners on this host manage: path -> (owner, kind)."""
         return {
-            path: (store.owner, "shared" if entry.get("shared") else entry["kind"])
+            path: (store.owner, entry["kind"])
             for store in self.others()
             for path, entry in store.record()["paths"].items()
         }
@@ -147,7 +147,8 @@ class Store:
 
     def advance(self, journal: dict[str, Any], step: str) -> None:
         """Write down that a step was reached."""
-        assert step in (*STEPS, RESTORED)
+        if step not in (*STEPS, RESTORED):
+            raise ValueError(step)
         journal.setdefault("steps", []).append(step)
         self._make_folder()
         write_durably(f"{self.folder}/journal.json", _text(journal))

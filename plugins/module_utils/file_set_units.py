@@ -247,7 +247,7 @@ class Units(Program):
         deadline = time.monotonic() + SETTLE
         while self.started:
             for name, state in states(self.started).items():
-                if not state.runs or state.sub == "auto-restart" or state.restarts != first[name].restarts:
+                if not state.runs or state.sub.startswith("auto-restart") or state.restarts != first[name].restarts:
                     raise FileSetError(
                         f"{name} does not stay up: it is {state.active} ({state.sub}, result {state.result})\n"
                         f"{last_words(name)}"

@@ -31,8 +31,6 @@ options:
         variables and those in C(vars).
       - C(owner) and C(group) (root), C(mode) (0644, directories 0755) and C(sensitive) (false; true keeps the content
         out of diffs, logs and messages) may be added.
-      - C(shared) (false) says that other owners may list the path as well, each with C(shared). What is written last
-        stands, and the last owner to stop listing it removes it.
       - A directory above a listed path that does not exist is made, and goes again when nothing is left in it.
     type: dict
     required: true
@@ -130,7 +128,6 @@ recovered:
 
 import json
 import signal
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -165,14 +162,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    # Ends like any failure: what was changed is put back first.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *dummy: sys.exit(1))
+        signal.signal(number, signal.default_int_handler)
     try:
         wanted, programs = _parse(given)
         outcome = apply_set(Store(given["owner"]), wanted, programs, check=module.check_mode)
     except FileSetError as error:
         module.fail_json(msg=str(error))
+    except KeyboardInterrupt:
+        module.fail_json(msg="The run was interrupted; what it had changed was put back.")
     except OSError as error:
         module.fail_json(msg=f"{error.strerror}: {error.filename}")
     result = dict(outcome.__dict__)

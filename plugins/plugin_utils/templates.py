@@ -25,6 +25,8 @@ def render(action: ActionBase, name: str, variables: Mapping[str, Any], used_for
     searched = [os.path.dirname(template)]
     for place in variables.get("ansible_search_path", []):
         searched += [os.path.join(place, "templates"), place]
-    templar = action._templar.copy_with_new_env(searchpath=searched, available_variables=variables)
+    # What ansible.builtin.template adds when nobody has set it; there it may hold a date, which would change each file.
+    known = {"ansible_managed": "Ansible managed", **variables}
+    templar = action._templar.copy_with_new_env(searchpath=searched, available_variables=known)
     rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
     return "" if rendered is None else str(rendered)

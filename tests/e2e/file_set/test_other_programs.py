@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.support import output
+from e2e.support import output, play
 
 UNIT = "/etc/systemd/system/story.service"
 RUNS = {"story.service": {"enabled": True, "active": True, "on_change": "restart"}}
@@ -141,3 +142,34 @@ def test_all_faults_of_a_call_are_named_at_once(host: Any, apply: Any) -> None:
     answer = apply(files, program="none", owner="../up", units={"x": {}})
     for words in ("relative: ", "/etc/a: mode 420", "/etc/b: needs exactly one", "owner '../up'", "units.x"):
         assert words in answer.text
+
+
+def test_a_template_is_rendered_as_by_ansible_itself(host: Any, tmp_path: Path) -> None:
+    (tmp_path / "part.j2").write_text("{% macro loud(word) %}{{ word | upper }}{% endmacro %}")
+    (tmp_path / "story.j2").write_text(
+        "# {{ ansible_managed }}\n{% import 'part.j2' as part %}\n{% for name in names %}\n"
+        "  {{ part.loud(name) }} {{ inventory_hostname }} {{ derived }}\n{% endfor %}\nback\\slash {{ 'a\\\\b' }}\n\n"
+    )
+    (tmp_path / "play.yml").write_text("""
+- name: One text, written twice
+  hosts: flask_hosts
+  become: true
+  gather_facts: false
+  vars: {names: [a, b], derived: "{{ names | join('+') }}"}
+  tasks:
+    - name: By ours, with one variable of its own
+      flaskworks.deploy.file_set:
+        owner: text
+        files:
+          /etc/story.ours: {template: story.j2, vars: {names: [b, c]}}
+    - name: By Ansible's
+      ansible.builtin.template: {src: story.j2, dest: /etc/story.theirs, mode: "0644"}
+      vars: {names: [b, c]}
+    - name: The same, byte by byte
+      ansible.builtin.command: cmp /etc/story.ours /etc/story.theirs
+""")
+    try:
+        play(host, str(tmp_path / "play.yml"))
+        assert host.file("/etc/story.ours").content_string.count("b+c") == 2
+    finally:
+        output(host, "rm -rf /etc/story.ours /etc/story.theirs /var/lib/flaskworks/file_set/text")
