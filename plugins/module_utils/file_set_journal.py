@@ -134,9 +134,9 @@ class Store:
                 yield Store(owner, self.root)
 
     def claimed_by_others(self) -> dict[str, tuple[str, str]]:
-        """Return what other owners on this host manage: path -> (owner, kind)."""
+        """Return what other owners on this host manage: path -> (owner, kind). The kind of what is shared is shared."""
         return {
-            path: (store.owner, entry["kind"])
+            path: (store.owner, "shared" if entry.get("shared") else entry["kind"])
             for store in self.others()
             for path, entry in store.record()["paths"].items()
         }

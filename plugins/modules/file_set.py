@@ -31,6 +31,8 @@ options:
         variables and those in C(vars).
       - C(owner) and C(group) (root), C(mode) (0644, directories 0755) and C(sensitive) (false; true keeps the content
         out of diffs, logs and messages) may be added.
+      - C(shared) (false) says that other owners may list the path as well, each with C(shared). What is written last
+        stands, and the last owner to stop listing it removes it.
       - A directory above a listed path that does not exist is made, and goes again when nothing is left in it.
     type: dict
     required: true
