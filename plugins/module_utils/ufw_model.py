@@ -130,7 +130,8 @@ def wanted_rules(owner: str, rules: Mapping[str, Mapping[str, Any]]) -> list[Rul
     for name in sorted(rules):
         for rule in _expand(owner, name, rules[name]):
             known = merged.get(rule.key)
-            merged[rule.key] = replace(rule, comment=f"{known.comment} | {rule.comment}") if known else rule
+            marks = sorted({*(known.marks if known else []), rule.comment})
+            merged[rule.key] = replace(rule, comment=" | ".join(marks))
     return sorted(merged.values(), key=rank)
 
 

@@ -180,7 +180,8 @@ def _merged(rule: Rule, target: Rule | None, owner: str, purge_foreign: bool) ->
     if not rule.marks and not (target and purge_foreign):
         return rule
     marks = [*_others(rule, owner), *(target.marks if target else [])]
-    return replace(rule, policy=target.policy if target else rule.policy, comment=" | ".join(marks))
+    # In one order for all owners, so that none has to write the others' marks anew.
+    return replace(rule, policy=target.policy if target else rule.policy, comment=" | ".join(sorted(marks)))
 
 
 def _out_of_order(kept: Sequence[Rule], new: Sequence[Rule], owner: str) -> list[Rule]:
