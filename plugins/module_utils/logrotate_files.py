@@ -111,6 +111,8 @@ def _faults(name: str, policy: Entry) -> Iterator[tuple[str, str]]:
         yield ".su", f"{policy['su']!r} is not a user and a group, like 'blog adm'"
     if policy["create"] and not _CREATE.fullmatch(policy["create"]):
         yield ".create", f"{policy['create']!r} is not mode, user and group, like '0640 blog adm'"
+    if fault := _create_fault(policy["su"].split(), policy["create"].split()):
+        yield ".create", fault
     if policy["method"] == "copytruncate" and policy["create"]:
         yield ".create", "makes no sense with copytruncate: the log stays the same file"
     if policy["method"] == "copytruncate" and policy["postrotate"]:
@@ -118,3 +120,12 @@ def _faults(name: str, policy: Entry) -> Iterator[tuple[str, str]]:
     for command in policy["postrotate"]:
         if "\n" in command or command.strip() in ("", "endscript"):
             yield ".postrotate", f"{command!r} is not one line of shell"
+
+
+def _create_fault(su: list[str], create: list[str]) -> str:
+    """logrotate says nothing where it can't give the new log to the account that was asked for."""
+    if len(su) != 2 or len(create) != 3 or su[0] == "root" or su == create[1:]:
+        return ""
+    return (
+        f"{' '.join(create)!r} can't be had: su makes logrotate {' '.join(su)!r}, who can give the log to nobody else"
+    )

@@ -55,6 +55,7 @@ def test_copytruncate_keeps_the_file() -> None:
     ("entry", "reason"),
     [
         ({"paths": []}, "is empty"),
+        ({"paths": ["/x"], "su": "blog blog", "create": "0640 blog adm"}, "who can give the log to nobody else"),
         ({"paths": ["log"]}, "no absolute path"),
         ({"paths": ["/var/log/x y.log"]}, "no absolute path"),
         ({"paths": ["/a {\n}\n/b"]}, "no absolute path"),
