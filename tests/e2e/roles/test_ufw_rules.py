@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.support import Run, output, play, wait_until
+from e2e.support import Run, output, play, published_site, wait_until
 
-FIREWALL = str(Path(__file__).with_name("firewall.yml"))
+FIREWALL = str(Path(__file__).with_name("firewall_visitor.yml"))
 # The host as a machine beside it sees it: a network namespace at the other end of a cable.
 CABLE = """
 ip netns add outside
@@ -42,6 +43,17 @@ def state(host: Any) -> str:
     )
 
 
+def rules(host: Any) -> set[tuple[str, str, str]]:
+    """What ufw says that it does: port, action and source; those of both protocols are one."""
+    listed = output(host, "ufw status").partition("--\n")[2].splitlines()
+    found = set()
+    for line in listed:
+        words = re.split(r"\s{2,}", line.replace(" (v6)", "").partition("#")[0].strip())
+        if len(words) == 3:
+            found.add((words[0], words[1], words[2]))
+    return found
+
+
 @pytest.fixture
 def reach(host: Any) -> Generator[Reach]:
     """Tells over which families a port of the host is reached from outside, with something listening on it."""
@@ -63,19 +75,43 @@ def reach(host: Any) -> Generator[Reach]:
 @pytest.fixture
 def listener(host: Any) -> Generator[int]:
     """A port on which a program listens that nobody told the firewall of."""
-    host.check_output("systemd-run --quiet --unit=listener python3 -m http.server --bind :: 9999")
-    wait_until(lambda: host.run("ss -Hltn sport = :9999").stdout != "", 10, "the program listens")
-    yield 9999
+    host.check_output("systemd-run --quiet --unit=listener python3 -m http.server --bind :: 9990")
+    wait_until(lambda: host.run("ss -Hltn sport = :9990").stdout != "", 10, "the program listens")
+    yield 9990
     host.check_output("systemctl stop listener")
 
 
 @pytest.fixture
 def clean(host: Any) -> Generator[None]:
     """Nothing of the other project stays."""
-    before = output(host, "ufw status")
+    before = rules(host)
     yield
     bring(host, {})
-    assert output(host, "ufw status") == before
+    assert rules(host) == before
+
+
+def test_what_is_listed_is_allowed_and_nothing_else_but_ssh_and_the_rule_made_by_hand(host: Any) -> None:
+    assert rules(host) == {
+        ("22/tcp", "ALLOW", "Anywhere"),
+        ("80/tcp", "ALLOW", "Anywhere"),
+        ("8081/tcp", "ALLOW", "Anywhere"),
+        ("5432/tcp", "ALLOW", "10.0.0.0/8"),
+        ("10000:10100/udp", "LIMIT", "Anywhere"),
+        ("9999/tcp", "ALLOW", "Anywhere"),
+    }
+
+
+def test_the_firewall_is_on_now_and_after_a_boot(host: Any) -> None:
+    status = output(host, "ufw status verbose")
+    assert "Status: active" in status
+    assert "Default: deny (incoming)" in status
+    assert "ENABLED=yes" in host.file("/etc/ufw/ufw.conf").content_string
+    assert host.service("ufw.service").is_enabled
+
+
+def test_the_sites_are_reached_through_it(host: Any) -> None:
+    for port in (80, 8081):
+        assert published_site(host, "socket.test", port).get("/").status_code == 200
 
 
 @pytest.mark.usefixtures("clean")
@@ -89,7 +125,7 @@ def test_what_is_listed_is_reached_and_nothing_else(host: Any, reach: Reach, lis
     assert reach(listener) == {4}
     bring(
         host,
-        {"http": {"ports": [str(listener)]}, "ban": {"ports": ["9000:9999"], "policy": "deny", "from": ["198.18.0.2"]}},
+        {"http": {"ports": [str(listener)]}, "ban": {"ports": ["9000:9990"], "policy": "deny", "from": ["198.18.0.2"]}},
     )
     assert reach(listener) == {6}
     bring(host, {})
@@ -99,7 +135,7 @@ def test_what_is_listed_is_reached_and_nothing_else(host: Any, reach: Reach, lis
 
 @pytest.mark.usefixtures("clean")
 def test_a_second_run_changes_nothing_and_check_mode_predicts_the_first(host: Any) -> None:
-    rules = {"http": {"ports": ["9999", "80"]}}
+    rules = {"http": {"ports": ["9990", "80"]}}
     before = state(host)
     predicted = bring(host, rules, "--check").changed
     assert state(host) == before
@@ -114,7 +150,7 @@ def test_a_second_run_changes_nothing_and_check_mode_predicts_the_first(host: An
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"ports": ["99999"]}, "no port from 1 to 65535"),
+        ({"ports": ["99909"]}, "no port from 1 to 65535"),
         ({"ports": ["81"], "from": ["10.0.0.0/33"]}, "neither 'any' nor an address"),
         ({"ports": ["80"], "policy": "deny"}, "says allow for the same"),
         ({"ports": ["22"], "policy": "deny"}, "could not be reached any more"),
@@ -131,12 +167,12 @@ def test_one_bad_rule_changes_nothing_at_all(host: Any, rule: dict[str, Any], wo
 @pytest.mark.usefixtures("clean")
 def test_a_failure_half_way_puts_everything_back(host: Any) -> None:
     wrapper = (
-        '#!/bin/sh\\ncase "$*" in --dry-run*) ;; *9999*) echo refused >&2; exit 1 ;; esac\\nexec /usr/sbin/ufw "$@"\\n'
+        '#!/bin/sh\\ncase "$*" in --dry-run*) ;; *9990*) echo refused >&2; exit 1 ;; esac\\nexec /usr/sbin/ufw "$@"\\n'
     )
     host.check_output(f"printf '{wrapper}' > /usr/local/sbin/ufw && chmod 0755 /usr/local/sbin/ufw")
     before = state(host)
     try:
-        run = bring(host, {"a": {"ports": ["9998"]}, "b": {"ports": ["9999"]}}, status=2)
+        run = bring(host, {"a": {"ports": ["9998"]}, "b": {"ports": ["9990"]}}, status=2)
     finally:
         host.check_output("rm /usr/local/sbin/ufw")
     assert "refused" in run.text
@@ -156,6 +192,9 @@ def test_rules_made_by_hand_stay_unless_asked(host: Any) -> None:
     assert "7001" not in after
     assert "10.1.0.0" not in after
     assert "parts: web" in after
+    # The scenario's own rule made by hand.
+    assert "9999/tcp" not in after
+    host.check_output("ufw allow 9999/tcp")
 
 
 @pytest.mark.usefixtures("clean")
