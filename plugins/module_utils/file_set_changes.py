@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,8 +117,11 @@ def _names(path: str) -> list[str]:
         return []
 
 
-def check_changes(changes: Iterable[Change]) -> None:
-    """Raise FileSetError for changes that can't be made, all at once."""
+def check_changes(changes: Sequence[Change], look: Look = look, users: bool = True) -> None:
+    """Raise FileSetError for changes that can't be made, all at once.
+
+    users: also for users and groups that do not exist, which in check mode may only not exist yet
+    """
     problems = []
     going = {change.path for change in changes if change.wanted.kind == "absent"}
     for change in changes:
@@ -130,7 +133,7 @@ def check_changes(changes: Iterable[Change]) -> None:
             problems.append(f"{change.path} is a {before.kind} and can't become a {wanted.kind}: move it away first")
         elif wanted.kind == "absent" and not _is_removable(change.path, going, look):
             problems.append(f"{change.path} is a directory with something in it, which only you can remove")
-        if wanted.kind in ("file", "directory"):
+        if users and wanted.kind in ("file", "directory"):
             if user_id(wanted.owner) is None:
                 problems.append(f"{change.path}: the user {wanted.owner} does not exist on this host")
             if group_id(wanted.group) is None:

@@ -79,9 +79,12 @@ def _predict(store: Store, wanted: Sequence[Wanted], programs: Sequence[Program]
     if own and _is_done(own):
         record = {"paths": own["record"], "pending": False}
     _check_paths(store, wanted)
-    changes = find_changes(
-        wanted, record["paths"], lambda path: before.get(path) or look(path), store.claimed_by_others()
-    )
+
+    def look_back(path: str) -> Seen:
+        return before.get(path) or look(path)
+
+    changes = find_changes(wanted, record["paths"], look_back, store.claimed_by_others())
+    check_changes(changes, look_back, users=False)
     needs = [reason for program in programs for reason in program.drift()]
     pending = record["pending"] or (own is not None and _was_touched(own) and not _is_done(own))
     return _outcome(changes, needs, bool(pending))

@@ -124,8 +124,9 @@ def test_mode_and_kind_of_what_is_there_are_brought_right(place: Place) -> None:
 
 def test_a_directory_in_the_way_is_refused_before_anything_changes(place: Place) -> None:
     (place.files / "z").mkdir()
-    with pytest.raises(FileSetError, match="is a directory and can't become a file"):
-        place.run({"a": "x", "z": "y"})
+    for check in (True, False):
+        with pytest.raises(FileSetError, match="is a directory and can't become a file"):
+            place.run({"a": "x", "z": "y"}, check=check)
     assert place.tree() == {"z": "/"}
 
 

@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_changes
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_engine import apply_set
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, parse
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import (
+    RESTORED,
     STEPS,
     Store,
     host_lock,
@@ -178,6 +179,20 @@ def test_crash_of_another_owner_is_put_right_before_a_program_reads_half_of_it(p
     assert place.tree() == old
     # Its program may have read the new files, so it is made to read the old ones.
     assert ("apply" in program.calls) == (STEPS.index(step) >= STEPS.index("kept"))
+
+
+@pytest.mark.parametrize("refuse", ["validate", "apply", "verify"])
+def test_killed_while_a_refusal_is_undone(place: Place, refuse: str) -> None:
+    place.run({"a": "old\n", "b": "b\n"})
+    before = place.tree()
+    parsed = wanted(place, {"a": "new\n", "c/d": "d\n"})
+    store = Killed("me", f"{place.root}/state", RESTORED)
+    assert in_killed_child(lambda: apply_set(store, parsed, [Recorder(refuse)]))
+    program = Recorder()
+    outcome = place.run({"a": "old\n", "b": "b\n"}, program)
+    assert place.tree() == before
+    assert outcome.recovered
+    assert ("apply" in program.calls) == (refuse != "validate")
 
 
 @pytest.mark.parametrize("survived", range(3))
