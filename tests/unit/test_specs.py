@@ -51,6 +51,9 @@ def test_every_option_is_described_and_typed(role: Path) -> None:
         for path, option in flat(content.get("options", {})).items():
             where = f"{role.name}.{point}.{path}"
             assert option.get("description"), where
+            # A colon in an item of a list makes it a dictionary, on which ansible-doc fails.
+            texts = option["description"] if isinstance(option["description"], list) else [option["description"]]
+            assert all(isinstance(text, str) for text in texts), where
             assert option.get("type") in {*TYPES, "raw"}, where
             assert option["type"] != "list" or "elements" in option, where
             assert not (option.get("required") and "default" in option), where
