@@ -24,7 +24,13 @@ from hypothesis import strategies as st
 
 
 def unit(**more: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"sections": {}, "hardening": "none", "enabled": None, "active": None, "on_change": "restart"}
+    defaults: dict[str, Any] = {
+        "sections": {},
+        "hardening": "none",
+        "enabled": None,
+        "active": None,
+        "on_change": "restart",
+    }
     return {**defaults, **more}
 
 
