@@ -62,10 +62,17 @@ class Nginx(Units):
         if done.returncode != 0:
             raise FileSetError(f"systemctl reload {SERVICE} failed:\n{words(done)}\n{last_words(SERVICE)}")
         deadline = time.monotonic() + PATIENCE
-        while not live_workers(master) - workers:
+        while True:
+            now = live_workers(master)
+            # The master starts all new workers before it tells the first old one to go (ngx_master_process_cycle).
+            # A new one alone proves nothing: it may come from a reload just before this one.
+            if now and not now & workers:
+                return
             refused = _new_errors(logs, master)
             late = time.monotonic() > deadline
             # A port may become free while nginx tries again.
+            if late and now - workers and not refused:
+                return
             if late or any("bind() to" not in line for line in refused):
                 said = "\n".join(dict.fromkeys(refused)) or last_words(SERVICE)
                 raise FileSetError(f"nginx goes on with its old configuration after a reload:\n{said}")

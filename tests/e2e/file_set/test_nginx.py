@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ def site(answer: str, listen: int = 80) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def good(host: Any, apply: Any) -> Any:
+def good(host: Any, direct: Any) -> Any:
     """Every test begins and ends with the same site."""
     yield
-    assert apply(site("good")).status == 0
+    direct.apply(site("good"))
     assert published_site(host, "story").get().text == "good"
 
 
@@ -57,34 +56,28 @@ def test_a_reload_keeps_the_master_and_the_new_answer_is_there_at_once(host: Any
     assert output(host, "cat /run/nginx.pid") == master
 
 
-def test_nginx_that_was_stopped_by_hand_is_started(host: Any, apply: Any) -> None:
+def test_nginx_that_was_stopped_by_hand_is_started(host: Any, direct: Any) -> None:
     output(host, "systemctl stop nginx")
-    assert "changed=1" in apply(site("good"), "--check").text
-    assert apply(site("good")).changed
-    assert not apply(site("good")).changed
+    assert direct.check(site("good"))
+    assert direct.apply(site("good"))
+    assert not direct.apply(site("good"))
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_after_each_step_the_next_run_serves_what_is_wanted(
-    host: Any, apply: Any, killed: Callable[..., None], step: str
-) -> None:
-    killed(step, {SITE: site("new")[SITE]})
+def test_killed_after_each_step_the_next_run_serves_what_is_wanted(host: Any, direct: Any, step: str) -> None:
+    direct.kill(step, {SITE: site("new")[SITE]})
     assert published_site(host, "story").get().text in ("good", "new")
-    predicted = apply(site("new"), "--check")
-    answer = apply(site("new"))
-    assert answer.status == 0
-    assert predicted.changed == answer.changed
+    predicted = direct.check(site("new"))
+    assert direct.apply(site("new")) == predicted
     assert published_site(host, "story").get().text == "new"
-    assert not apply(site("new")).changed
+    assert not direct.apply(site("new"))
 
 
 @pytest.mark.parametrize("step", ["swapped", "applied", "verified"])
-def test_killed_then_asked_for_the_old_nginx_serves_the_old(
-    host: Any, apply: Any, killed: Callable[..., None], step: str
-) -> None:
+def test_killed_then_asked_for_the_old_nginx_serves_the_old(host: Any, direct: Any, step: str) -> None:
     """The files are as before once the crash is put right; nginx may still run with the new ones."""
-    killed(step, {SITE: site("new")[SITE]})
-    assert apply(site("good")).changed
+    direct.kill(step, {SITE: site("new")[SITE]})
+    assert direct.apply(site("good"))
     assert published_site(host, "story").get().text == "good"
 
 
@@ -132,11 +125,9 @@ def test_nginx_that_cannot_start_says_why(host: Any, apply: Any) -> None:
         output(host, "systemctl unmask nginx")
 
 
-def test_a_crash_of_one_owner_is_put_right_by_the_run_of_another(
-    host: Any, apply: Any, killed: Callable[..., None]
-) -> None:
+def test_a_crash_of_one_owner_is_put_right_by_the_run_of_another(host: Any, apply: Any, direct: Any) -> None:
     old = host.file(SITE).content_string
-    killed("swapped", {SITE: site("half")[SITE]})
+    direct.kill("swapped", {SITE: site("half")[SITE]})
     assert host.file(SITE).content_string != old
     twin = {
         "/etc/nginx/sites-enabled/twin.conf": {"content": "server { listen 80; server_name twin; return 200 twin; }\n"}

@@ -17,12 +17,12 @@ def unit(command: str, more: str = "") -> dict[str, Any]:
 
 
 @pytest.fixture
-def running(host: Any, apply: Any) -> Any:
+def running(host: Any, direct: Any) -> Any:
     """A unit that runs before the test and is gone after it."""
     systemd = {"program": "systemd", "owner": "units", "units": RUNS}
-    assert apply(unit("/bin/sleep infinity"), **systemd).status == 0
+    direct.apply(unit("/bin/sleep infinity"), **systemd)
     yield systemd
-    assert apply({}, program="systemd", owner="units").status == 0
+    direct.apply({}, program="systemd", owner="units")
     assert not host.file(UNIT).exists
     assert host.run("systemctl is-active story.service").stdout.strip() == "inactive"
 
@@ -48,18 +48,18 @@ def test_a_bad_unit_leaves_the_old_one_running(
         assert output(host, "systemctl is-active story.service") == "active"
 
 
-def test_a_changed_unit_is_restarted_and_an_unchanged_one_is_not(host: Any, apply: Any, running: Any) -> None:
+def test_a_changed_unit_is_restarted_and_an_unchanged_one_is_not(host: Any, direct: Any, running: Any) -> None:
     first = output(host, "systemctl show --property=MainPID story.service")
-    assert not apply(unit("/bin/sleep infinity"), **running).changed
+    assert not direct.apply(unit("/bin/sleep infinity"), **running)
     assert output(host, "systemctl show --property=MainPID story.service") == first
-    assert apply(unit("/bin/sleep 1000000"), **running).changed
+    assert direct.apply(unit("/bin/sleep 1000000"), **running)
     assert output(host, "systemctl show --property=MainPID story.service") != first
 
 
-def test_a_unit_stopped_or_disabled_by_hand_is_brought_back(host: Any, apply: Any, running: Any) -> None:
+def test_a_unit_stopped_or_disabled_by_hand_is_brought_back(host: Any, direct: Any, running: Any) -> None:
     output(host, "systemctl disable --now story.service")
-    assert apply(unit("/bin/sleep infinity"), "--check", **running).changed
-    assert apply(unit("/bin/sleep infinity"), **running).changed
+    assert direct.check(unit("/bin/sleep infinity"), **running)
+    assert direct.apply(unit("/bin/sleep infinity"), **running)
     assert output(host, "systemctl is-active story.service") == "active"
     assert output(host, "systemctl is-enabled story.service") == "enabled"
 
@@ -78,16 +78,16 @@ def test_an_unknown_directive_of_logrotate_is_a_failure(host: Any, apply: Any) -
     assert not host.file(policy).exists
 
 
-def test_a_user_that_went_missing_is_made_again(host: Any, apply: Any) -> None:
+def test_a_user_that_went_missing_is_made_again(host: Any, direct: Any) -> None:
     files = {"/etc/sysusers.d/story.conf": {"content": 'u story - "A story" /srv/story /usr/sbin/nologin\n'}}
-    assert apply(files, program="sysusers", owner="users").changed
+    assert direct.apply(files, program="sysusers", owner="users")
     assert host.user("story").shell == "/usr/sbin/nologin"
-    assert not apply(files, program="sysusers", owner="users").changed
+    assert not direct.apply(files, program="sysusers", owner="users")
     output(host, "userdel story")
-    assert apply(files, "--check", program="sysusers", owner="users").changed
-    assert apply(files, program="sysusers", owner="users").changed
+    assert direct.check(files, program="sysusers", owner="users")
+    assert direct.apply(files, program="sysusers", owner="users")
     assert host.user("story").exists
-    apply({}, program="sysusers", owner="users")
+    direct.apply({}, program="sysusers", owner="users")
     output(host, "userdel story")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,37 +20,31 @@ def service(command: str, more: str = "") -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(host: Any, apply: Any) -> Any:
+def nothing_left(host: Any, direct: Any) -> Any:
     """Every test ends with an empty set, after which no trace is left."""
     yield
-    assert apply({}, **SYSTEMD).status == 0
+    direct.apply({}, **SYSTEMD)
     assert output(host, f"find {FOLDER} -name 'crash*'") == ""
     assert output(host, "systemctl list-units --all --plain --no-legend 'crash*'") == ""
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_unit_of_a_killed_run_that_is_no_longer_wanted_goes(
-    host: Any, apply: Any, killed: Callable[..., None], step: str
-) -> None:
+def test_a_unit_of_a_killed_run_that_is_no_longer_wanted_goes(host: Any, direct: Any, step: str) -> None:
     files = {f"{FOLDER}/{NAME}": service("/bin/sleep infinity")}
-    killed(step, files, **SYSTEMD, units={NAME: RUNS})
-    predicted = apply({}, "--check", **SYSTEMD)
-    answer = apply({}, **SYSTEMD)
-    assert answer.status == 0
-    assert predicted.changed == answer.changed
-    assert not apply({}, **SYSTEMD).changed
+    direct.kill(step, files, **SYSTEMD, units={NAME: RUNS})
+    predicted = direct.check({}, **SYSTEMD)
+    assert direct.apply({}, **SYSTEMD) == predicted
+    assert not direct.apply({}, **SYSTEMD)
 
 
 @pytest.mark.parametrize("step", ["kept", "swapped", "applied"])
-def test_a_process_of_a_killed_run_is_replaced_by_that_of_the_old_unit(
-    host: Any, apply: Any, killed: Callable[..., None], step: str
-) -> None:
+def test_a_process_of_a_killed_run_is_replaced_by_that_of_the_old_unit(host: Any, direct: Any, step: str) -> None:
     old, new = ({f"{FOLDER}/{NAME}": service(f"/bin/sleep {seconds}")} for seconds in (1000001, 1000002))
-    assert apply(old, **SYSTEMD, units={NAME: RUNS}).status == 0
-    killed(step, new, **SYSTEMD, units={NAME: RUNS})
-    assert apply(old, **SYSTEMD, units={NAME: RUNS}).status == 0
+    assert direct.apply(old, **SYSTEMD, units={NAME: RUNS})
+    direct.kill(step, new, **SYSTEMD, units={NAME: RUNS})
+    assert direct.apply(old, **SYSTEMD, units={NAME: RUNS})
     assert output(host, "pgrep -fa '^/bin/sleep 100000'").split(maxsplit=1)[1] == "/bin/sleep 1000001"
-    assert not apply(old, **SYSTEMD, units={NAME: RUNS}).changed
+    assert not direct.apply(old, **SYSTEMD, units={NAME: RUNS})
 
 
 def test_a_new_unit_that_does_not_stay_up_leaves_nothing(host: Any, apply: Any) -> None:
@@ -64,16 +57,16 @@ def test_a_new_unit_that_does_not_stay_up_leaves_nothing(host: Any, apply: Any) 
     assert unit_properties(host, NAME, "LoadState") == {"LoadState": "not-found"}
 
 
-def test_instances_of_a_template_go_with_it(host: Any, apply: Any) -> None:
+def test_instances_of_a_template_go_with_it(host: Any, direct: Any) -> None:
     files = {f"{FOLDER}/crash@.service": service("/bin/sleep infinity")}
     instances: dict[str, Any] = {f"crash@{number}.service": RUNS for number in (1, 2)}
-    assert apply(files, **SYSTEMD, units=instances).status == 0
+    assert direct.apply(files, **SYSTEMD, units=instances)
     assert output(host, "systemctl is-active crash@1.service crash@2.service") == "active\nactive"
     first = unit_properties(host, "crash@1.service", "MainPID")
     files = {f"{FOLDER}/crash@.service": service("/bin/sleep 1000003")}
-    assert apply(files, **SYSTEMD, units=instances).changed
+    assert direct.apply(files, **SYSTEMD, units=instances)
     assert unit_properties(host, "crash@1.service", "MainPID") != first
-    assert not apply(files, **SYSTEMD, units=instances).changed
+    assert not direct.apply(files, **SYSTEMD, units=instances)
 
 
 @pytest.mark.parametrize("path", [f"{FOLDER}/crash@.service", f"{FOLDER}/{NAME}", f"{FOLDER}/ssh.service.d/crash.conf"])
@@ -88,20 +81,20 @@ def test_a_word_that_systemd_does_not_know_is_refused_wherever_it_is(host: Any, 
     assert not host.file(path).exists
 
 
-def test_a_socket_changes_while_its_service_runs(host: Any, apply: Any) -> None:
+def test_a_socket_changes_while_its_service_runs(host: Any, direct: Any) -> None:
     def files(backlog: int) -> dict[str, Any]:
         socket = f"[Socket]\nListenStream=/run/crash.sock\nBacklog={backlog}\n[Install]\nWantedBy=sockets.target\n"
         return {f"{FOLDER}/crash.socket": {"content": socket}, f"{FOLDER}/{NAME}": service("/bin/sleep infinity")}
 
     units = {"crash.socket": RUNS, NAME: {"active": True}}
-    assert apply(files(100), **SYSTEMD, units=units).status == 0
-    assert apply(files(200), **SYSTEMD, units=units).changed
+    assert direct.apply(files(100), **SYSTEMD, units=units)
+    assert direct.apply(files(200), **SYSTEMD, units=units)
     assert unit_properties(host, "crash.socket", "Backlog") == {"Backlog": "200"}
     assert output(host, f"systemctl is-active crash.socket {NAME}") == "active\nactive"
 
 
-def test_another_install_section_takes_effect(host: Any, apply: Any) -> None:
+def test_another_install_section_takes_effect(host: Any, direct: Any) -> None:
     for target in ("multi-user.target", "sysinit.target"):
         text = f"[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy={target}\n"
-        assert apply({f"{FOLDER}/{NAME}": {"content": text}}, **SYSTEMD, units={NAME: RUNS}).changed
+        assert direct.apply({f"{FOLDER}/{NAME}": {"content": text}}, **SYSTEMD, units={NAME: RUNS})
         assert output(host, f"find {FOLDER} -name {NAME} -type l") == f"{FOLDER}/{target}.wants/{NAME}"

@@ -1,6 +1,7 @@
-"""Runs on a test host: a transaction whose process is killed as soon as it has written down one step of its journal.
+"""Runs on a test host: one transaction, or as much of one as it takes to write down one step of its journal.
 
-Usage: killed.py STEP GIVEN, where GIVEN is JSON: owner, program, units and files.
+Usage: direct.py HOW GIVEN, where HOW is apply, check, or the step after which the process is killed, and GIVEN is JSON:
+owner, program, units and files. Prints what apply_set returned.
 """
 
 from __future__ import annotations
@@ -26,4 +27,5 @@ class Killed(Store):
 
 GIVEN = json.loads(sys.argv[2])
 WANTED = parse(GIVEN["files"], {})
-apply_set(Killed(GIVEN["owner"]), WANTED, [program(GIVEN["program"], GIVEN["units"], WANTED)])
+PROGRAM = program(GIVEN["program"], GIVEN["units"], WANTED)
+print(json.dumps(apply_set(Killed(GIVEN["owner"]), WANTED, [PROGRAM], check=sys.argv[1] == "check").__dict__))
