@@ -108,7 +108,8 @@ class Host:
 
     def executions(self) -> int:
         """Return how many programs were run through sudo so far."""
-        return int(self.root("journalctl -q -o cat _COMM=sudo | grep -c COMMAND= || true"))
+        # The journal is written a moment after the fact, unless asked to hurry.
+        return int(self.root("journalctl --sync; journalctl -q -o cat _COMM=sudo | grep -c COMMAND= || true"))
 
     def playbook(self, text: str, variables: dict[str, Any] | None = None, *options: str) -> Run:
         run: Run = self.start(text, variables, *options)()
