@@ -13,13 +13,13 @@ import socket
 import tempfile
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.template import trust_as_template
 from ansible.utils.display import Display
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.templates import render
 
 display = Display()
 MODULE = "flaskworks.deploy.release"
@@ -97,18 +97,7 @@ class ActionModule(ActionBase):
             return file
         if "content" in file:
             return str(file["content"])
-        try:
-            template = self._find_needle("templates", file["template"])
-        except AnsibleError as error:
-            raise AnsibleActionFail(f"the template of {path} can't be found: {error}") from error
-        with open(template, encoding="utf-8") as stream:
-            text = trust_as_template(stream.read())
-        searched = [os.path.dirname(template), *variables.get("ansible_search_path", [])]
-        templar = self._templar.copy_with_new_env(
-            searchpath=searched, available_variables={**variables, **file.get("vars", {})}
-        )
-        rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
-        return "" if rendered is None else str(rendered)
+        return render(self, str(file["template"]), {**variables, **(file.get("vars") or {})}, path)
 
     def _deploy(
         self, given: dict[str, Any], plain: dict[str, Any], sealed: dict[str, Any], variables: dict[str, Any]
