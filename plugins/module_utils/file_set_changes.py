@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import staging_name, sync_directory, write_new
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import (
     NOTHING,
     FileSetError,
@@ -30,9 +31,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import (
     is_leftover,
     kept_name,
-    staging_name,
-    sync_directory,
-    write_new,
 )
 
 Look = Callable[[str], Seen]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_directory
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
 
 STATE = "/var/lib/flaskworks/file_set"
@@ -27,38 +28,6 @@ STEPS = ("begun", "staged", "validated", "kept", "swapped", "applied", "verified
 RESTORED = "restored"
 
 
-def write_durably(path: str, data: bytes) -> None:
-    """Replace a file of root's alone so that after a crash it holds either all of the old or all of the new."""
-    temporary = staging_name(path)
-    try:
-        write_new(temporary, data, 0o600, os.geteuid(), os.getegid())
-        os.rename(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_directory(os.path.dirname(path))
-
-
-def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
-    """Write a new file and wait until it is on the disk. Only root can read it before its owner and mode are set."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fchown(descriptor, uid, gid)
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-
-
-def staging_name(path: str) -> str:
-    """A name beside the target that no program reads: hidden, with an ending that logrotate and run-parts ignore."""
-    folder, name = os.path.split(path)
-    return f"{folder}/.{name}.flaskworks~"
-
-
 def kept_name(path: str) -> str:
     """The second name of an original until the transaction ends; no program reads it either."""
     folder, name = os.path.split(path)
@@ -68,14 +37,6 @@ def kept_name(path: str) -> str:
 def is_leftover(name: str) -> bool:
     """Tell whether a file of this name is a transaction's own."""
     return name.startswith(".") and name.endswith((".flaskworks~", ".flaskworks-kept~"))
-
-
-def sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -121,7 +82,7 @@ class Store:
         """Write down what the owner manages; an owner that manages nothing leaves nothing behind."""
         if paths or pending:
             self._make_folder()
-            write_durably(f"{self.folder}/record.json", _text({"paths": dict(paths), "pending": pending}))
+            replace_file(f"{self.folder}/record.json", _text({"paths": dict(paths), "pending": pending}))
         elif os.path.exists(f"{self.folder}/record.json"):
             os.unlink(f"{self.folder}/record.json")
             sync_directory(self.folder)
@@ -151,7 +112,7 @@ class Store:
             raise ValueError(step)
         journal.setdefault("steps", []).append(step)
         self._make_folder()
-        write_durably(f"{self.folder}/journal.json", _text(journal))
+        replace_file(f"{self.folder}/journal.json", _text(journal))
 
     def forget_journal(self) -> None:
         with contextlib.suppress(FileNotFoundError):

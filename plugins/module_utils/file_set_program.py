@@ -11,12 +11,12 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import staging_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_changes import Change
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import (
     is_leftover,
     private_directory,
-    staging_name,
 )
 
 Completed = subprocess.CompletedProcess[str]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
     ensure_base,
     ensure_shared,
@@ -25,7 +26,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest i
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, hidden_parts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp, write_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
     CACHE_DIRECTORY,
@@ -135,7 +136,7 @@ def build_release(order: Order, release_id: str) -> None:
         "seal": seal,
         "venv_seal": environment_seal(venv),
     }
-    write_file(layout.record(release_id), json.dumps(record, indent=1, sort_keys=True) + "\n")
+    replace_file(layout.record(release_id), (json.dumps(record, indent=1, sort_keys=True) + "\n").encode(), 0o600, 0, 0)
 
 
 def environment_seal(venv: str) -> str:
@@ -271,7 +272,7 @@ def _seal_source(order: Order, release_id: str, seeds: list[str]) -> None:
         path = f"{source}/{relative_path(name, 'a file')}"
         _make_parents(source, os.path.dirname(path), order.group)
         _drop(path)
-        write_file(path, text, 0o640, order.group)
+        replace_file(path, text.encode(), 0o640, 0, order.group)
 
 
 def _make_parents(root: str, folder: str, group: int) -> None:
@@ -302,12 +303,12 @@ def _write_parts(order: Order, release_id: str, resolved: str) -> None:
         text = environment_text({**app.get("env", {}), **app.get("secrets", {})})
     except ValueError as error:
         raise ReleaseError("environment", str(error)) from error
-    write_file(layout.environment(release_id), text, 0o640, order.group)
-    write_file(f"{release}/gunicorn.conf.py", order.config, 0o640, order.group)
-    write_file(f"{release}/requirements.lock", resolved, 0o640, order.group)
+    replace_file(layout.environment(release_id), text.encode(), 0o640, 0, order.group)
+    replace_file(f"{release}/gunicorn.conf.py", order.config.encode(), 0o640, 0, order.group)
+    replace_file(f"{release}/requirements.lock", resolved.encode(), 0o640, 0, order.group)
     _directory(layout.units(release_id), 0o755)
     for name, unit in instance_texts(order.units, release_id).items():
-        write_file(f"{layout.units(release_id)}/{name}", unit, 0o644)
+        replace_file(f"{layout.units(release_id)}/{name}", unit.encode(), 0o644, 0, 0)
     os.symlink(layout.socket_path(release_id), f"{release}/gunicorn.sock")
 
 

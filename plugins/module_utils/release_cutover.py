@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import sync_directory
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
@@ -96,11 +97,7 @@ def switch(layout: Layout, release_id: str) -> None:
         os.unlink(temporary)
     os.symlink(f"releases/{release_id}", temporary)
     os.replace(temporary, layout.current)
-    descriptor = os.open(layout.base, os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(layout.base)
 
 
 def retire_others(order: Order) -> None:

@@ -12,8 +12,8 @@ import re
 import urllib.parse
 from collections.abc import Mapping
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import write_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, STATE_DIRECTORY
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
 
@@ -67,7 +67,7 @@ def prepare_git() -> None:
                 return
     except FileNotFoundError:
         pass
-    write_file(GIT_CONFIG, GIT_CONFIG_TEXT, 0o644)
+    replace_file(GIT_CONFIG, GIT_CONFIG_TEXT.encode(), 0o644)
 
 
 def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> str:

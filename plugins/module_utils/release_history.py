@@ -13,23 +13,11 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import KEY_FILE, OWNERS_DIRECTORY, Layout
 
 OWNER_NAME = re.compile(r"^[A-Za-z0-9_.-]+$")
-
-
-def write_file(path: str, text: str, mode: int = 0o600, group: int = 0) -> None:
-    """Replace a file of root's as a whole and make sure that it is on the disk."""
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fchown(stream.fileno(), 0, group)
-        os.fchmod(stream.fileno(), mode)
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
 
 
 def read_json(path: str) -> dict[str, Any]:
@@ -115,7 +103,7 @@ def make_host_key() -> bytes:
     if key is None:
         key = os.urandom(32).hex().encode()
         os.makedirs(os.path.dirname(KEY_FILE), mode=0o755, exist_ok=True)
-        write_file(KEY_FILE, key.decode())
+        replace_file(KEY_FILE, key)
     return key
 
 
@@ -145,7 +133,7 @@ def record_owner(owner: str, app: str, state: str | None) -> None:
     else:
         apps[app] = state
     os.makedirs(OWNERS_DIRECTORY, mode=0o755, exist_ok=True)
-    write_file(_owner_file(owner), json.dumps({"apps": apps}, indent=1, sort_keys=True) + "\n", 0o644)
+    replace_file(_owner_file(owner), (json.dumps({"apps": apps}, indent=1, sort_keys=True) + "\n").encode(), 0o644)
 
 
 def _owner_file(owner: str) -> str:

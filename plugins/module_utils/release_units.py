@@ -9,8 +9,8 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import write_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     RELEASE_ID,
     UNIT_DIRECTORY,
@@ -68,8 +68,8 @@ def install_units(layout: Layout, release_id: str) -> list[str]:
     """
     names = release_units(layout, release_id)
     for name in names:
-        with open(f"{layout.units(release_id)}/{name}", encoding="utf-8") as stream:
-            write_file(f"{UNIT_DIRECTORY}/{name}", stream.read(), 0o644)
+        with open(f"{layout.units(release_id)}/{name}", "rb") as stream:
+            replace_file(f"{UNIT_DIRECTORY}/{name}", stream.read(), 0o644, 0, 0)
     verify_units(names)
     _systemctl("units", "daemon-reload")
     return names

@@ -12,6 +12,8 @@ import shutil
 import time
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
+
 MARKER = ".flaskworks-venv.json"
 FROZEN = "flaskworks-requirements.txt"
 
@@ -30,18 +32,9 @@ def seal(dest: str, *, inputs: str, abi: str, resolved: str) -> None:
         "made": before["made"] if before else int(time.time()),
     }
     _sync_filesystem(dest)
-    temporary = os.path.join(dest, f"{MARKER}.new")
-    if os.path.lexists(temporary):
-        os.unlink(temporary)
-    # Exclusively: the directory may be another user's, who must not lead root's writing elsewhere by a link.
-    with open(temporary, "x", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fchmod(stream.fileno(), 0o644)
-        os.fsync(stream.fileno())
-    os.rename(temporary, os.path.join(dest, MARKER))
-    sync_directory(dest)
+    # As a new file: the directory may be another user's, who must not lead root's writing elsewhere by a link.
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    replace_file(os.path.join(dest, MARKER), text.encode(), 0o644)
 
 
 def sealed(dest: str) -> dict[str, Any] | None:
@@ -82,15 +75,6 @@ def discard(dest: str) -> None:
         os.unlink(os.path.join(dest, MARKER))  # first: what a killed removal leaves must not look complete
     if os.path.lexists(dest):
         shutil.rmtree(dest)
-
-
-def sync_directory(path: str) -> None:
-    """Make renames in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sync_filesystem(path: str) -> None:

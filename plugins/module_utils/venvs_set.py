@@ -23,7 +23,7 @@ from functools import cache
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
-from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import sync_directory
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import sync_directory
 
 STATE = "/var/lib/flaskworks/python_venvs"
 CACHE = "/var/cache/flaskworks"

@@ -16,6 +16,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     file_set_engine,
     file_set_journal,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import write_new
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_changes import Change, finish
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_engine import apply_set
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, parse
@@ -24,7 +25,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal
     STEPS,
     Store,
     host_lock,
-    write_new,
 )
 from unit.file_set_place import DONE, Killed, Place, Recorder, in_killed_child
 
