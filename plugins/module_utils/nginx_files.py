@@ -24,6 +24,13 @@ _SIZE = re.compile(r"[0-9]+[kKmMgG]?")
 # nginx's own limit (ngx_http_proxy_module).
 _CONNECT_MAX = 75
 _HOUR = 3600
+# Put before the URL of a file that one directory of a list lacks. nginx merges the slashes of what visitors ask for
+# (merge_slashes), so nobody gets there by himself, and no URL is taken from the application.
+_NEXT = "//next"
+# An error page leads to another at most ten times (NGX_HTTP_MAX_URI_CHANGES).
+_DIRECTORIES_MAX = 5
+# Files that a server block reads; '*' stands for any name in the last part.
+_INCLUDE = re.compile(r"/etc/nginx(/[A-Za-z0-9_.@+-]+)*/[A-Za-z0-9_.@+*-]+")
 
 
 def check_sites(sites: Mapping[str, Entry], variable: str = "nginx_sites") -> list[Problem]:
@@ -96,7 +103,8 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "listens": [listen + suffix for listen in _listens(set(site["listen"]), ipv6)],
         "server_names": [server_name.lower() for server_name in site["server_names"]],
         "upstream": f"http://{upstream}",
-        "aliases": {_directory(url): _directory(path) for url, path in sorted(site["aliases"].items())},
+        "aliases": [alias for url, paths in sorted(site["aliases"].items()) for alias in _aliases(url, paths)],
+        "includes": site["includes"],
         "locations": dict(sorted({"/": _location({}, site), **locations}.items())),
         "max_body": site["max_body"],
         "timeouts": site["timeouts"],
@@ -105,6 +113,23 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "scheme": f"$nginx_sites_scheme_{identifier}" if trusted else "$scheme",
         "extra": site["extra"].strip("\n").splitlines(),
     }
+
+
+def _aliases(url: str, paths: str | list[str]) -> list[dict[str, Any]]:
+    """Return the locations of one alias in the order in which they are tried: ``url``, ``directory``, ``next``, ``rest``.
+
+    ``next`` is where a file that is not there is looked for, or an empty text. ``rest`` is set for all but the first.
+    """
+    directories = [_directory(path) for path in ([paths] if isinstance(paths, str) else paths)]
+    return [
+        {
+            "url": _NEXT * position + _directory(url),
+            "directory": directory,
+            "next": f"{_NEXT}$uri" if position < len(directories) - 1 else "",
+            "rest": position > 0,
+        }
+        for position, directory in enumerate(directories)
+    ]
 
 
 def _location(location: Mapping[str, Any], site: Entry) -> dict[str, Any]:
@@ -165,19 +190,29 @@ def _site_faults(site: Entry) -> Iterator[tuple[str, str]]:
             yield "trusted_proxies", fault
     if "\0" in site["extra"]:
         yield "extra", "holds a NUL character"
+    for path in site["includes"]:
+        if not _INCLUDE.fullmatch(path) or ".." in path.split("/"):
+            yield "includes", f"{path!r} is no file below /etc/nginx; '*' may stand for names in the last part only"
 
 
 def _path_faults(site: Entry) -> Iterator[tuple[str, str]]:
     aliases = [_directory(url) for url in site["aliases"]]
-    for url, path in site["aliases"].items():
+    for url, paths in site["aliases"].items():
         if not _URL.fullmatch(url) or not url.strip("/"):
             yield f"aliases.{url}", "is no URL prefix: write it like /static/"
         elif ".." in url.split("/") or "." in url.split("/"):
             yield f"aliases.{url}", "has a part of dots only, which no browser sends"
         if aliases.count(_directory(url)) > 1:
             yield f"aliases.{url}", "is there with and without a slash at its end: keep one"
-        if not isinstance(path, str) or not _DIRECTORY.fullmatch(path) or ".." in path.split("/"):
-            yield f"aliases.{url}", f"{path!r} is no absolute path of a directory, or has characters that nginx reads"
+        tried = paths if isinstance(paths, list) else [paths]
+        if not 1 <= len(tried) <= _DIRECTORIES_MAX:
+            yield f"aliases.{url}", f"has {len(tried)} directories: name one to {_DIRECTORIES_MAX}"
+        for path in tried:
+            if not isinstance(path, str) or not _DIRECTORY.fullmatch(path) or ".." in path.split("/"):
+                text = f"{path!r} is no absolute path of a directory, or has characters that nginx reads"
+                yield f"aliases.{url}", text
+            elif tried.count(path) > 1:
+                yield f"aliases.{url}", f"{path!r} is listed twice: a file that it lacks is not there the second time"
     for url, location in site["locations"].items():
         key = f"locations.{url}"
         if not url or not _URL.fullmatch(url):

@@ -28,6 +28,11 @@ def logs_of(name: str) -> str:
     return f"/var/log/{name}"
 
 
+def own_nginx_files(name: str) -> str:
+    """Return the directory whose ``*.conf`` an application's site reads, for what is the host's own state."""
+    return f"/etc/nginx/flaskworks/{name}"
+
+
 def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
     """Return the Debian packages that the host needs for all applications."""
     wanted = {"ca-certificates", "logrotate", "nginx", "python3-venv"}
@@ -203,13 +208,13 @@ def _limits(limits: Entry) -> dict[str, Any]:
 
 def site(name: str, entry: Entry) -> dict[str, Any]:
     """Return the site of an application, for the role nginx_sites."""
-    nginx, current = entry["nginx"], f"{base_of(name)}/current"
+    nginx, base = entry["nginx"], base_of(name)
     return {
         "server_names": [domain.lower() for domain in entry["domains"]],
         "listen": sorted(set(nginx["listen"])),
         "default_server": not entry["domains"],
-        "upstream": f"unix:{current}/gunicorn.sock",
-        "aliases": {url: f"{current}/public/{public_name(url)}/" for url in sorted(entry["static"])},
+        "upstream": f"unix:{base}/current/gunicorn.sock",
+        "aliases": {url: _served(base, url, target) for url, target in sorted(entry["static"].items())},
         "max_body": nginx["max_body"],
         "locations": {
             url: {key: value for key, value in location.items() if value}
@@ -217,8 +222,18 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
         },
         "timeouts": nginx["timeouts"],
         "trusted_proxies": nginx["trusted_proxies"],
+        "includes": [f"{own_nginx_files(name)}/*.conf"],
         "extra": nginx["extra"],
     }
+
+
+def _served(base: str, url: str, target: str) -> str | list[str]:
+    """Return where the files of one static map are.
+
+    A page that came from the release before goes on asking for its files. What is shared is the same for all releases.
+    """
+    current, previous = (f"{base}/{link}/public/{public_name(url)}/" for link in ("current", "previous"))
+    return current if target.startswith("shared:") else [current, previous]
 
 
 def policy(name: str, entry: Entry) -> dict[str, Any]:

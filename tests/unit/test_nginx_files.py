@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,10 @@ EVERYTHING = {
     "blog": {
         "server_names": ["blog.example.org", "*.blog.example.org"],
         "upstream": "unix:/srv/blog/current/gunicorn.sock",
-        "aliases": {"/static": "/srv/blog/current/public/static", "/media/": "/srv/blog/current/public/media/"},
+        "aliases": {
+            "/static": ["/srv/blog/current/public/static", "/srv/blog/previous/public/static"],
+            "/media/": "/srv/blog/current/public/media/",
+        },
         "locations": {"/events": {"stream": True}, "/ws": {"websocket": True}, "/up": {"max_body": "9m"}},
         "trusted_proxies": ["192.0.2.0/24", "2001:db8::1"],
         "listen": [80, 81],
@@ -85,6 +89,29 @@ def test_both_sides_of_an_alias_end_in_a_slash() -> None:
     text = site({"aliases": {"/static": "/srv/x", "/media/": "/srv/y/"}})
     assert "location ^~ /static/ {\n        alias /srv/x/;" in text
     assert "location ^~ /media/ {\n        alias /srv/y/;" in text
+
+
+def test_a_list_of_directories_is_tried_in_its_order() -> None:
+    text = site({"aliases": {"/static": ["/srv/new", "/srv/old/", "/srv/oldest"]}})
+    blocks = re.findall(r"location \^~ (\S+) \{\n(.*?)\n    \}", text, re.DOTALL)
+    assert [url for url, dummy in blocks] == [
+        "/static/", "//next/static/", "//next//next/static/",
+    ]  # fmt: skip
+    assert re.findall(r"alias (\S+);", text) == ["/srv/new/", "/srv/old/", "/srv/oldest/"]
+    assert ["internal;" in body for dummy, body in blocks] == [False, True, True]
+    assert ["error_page 404 = //next$uri;" in body for dummy, body in blocks] == [True, True, False]
+    assert all("log_not_found off;" in body and "nosniff always;" in body for dummy, body in blocks)
+
+
+def test_one_directory_is_as_a_list_of_one() -> None:
+    assert site({"aliases": {"/static": "/srv/x"}}) == site({"aliases": {"/static/": ["/srv/x/"]}})
+    assert "error_page" not in site({"aliases": {"/static": "/srv/x"}})
+
+
+def test_files_of_the_host_are_read_before_every_location() -> None:
+    text = site({"includes": ["/etc/nginx/own/x/*.conf"]})
+    assert text.index("\n    include /etc/nginx/own/x/*.conf;\n") < text.index("location ")
+    assert "include" not in site({})
 
 
 def test_every_header_that_an_application_may_believe_is_set_in_each_place() -> None:
@@ -170,6 +197,15 @@ def test_the_welcome_site_stays_when_asked() -> None:
         ({"aliases": {"/a": "x"}}, "aliases./a"),
         ({"aliases": {"/a": "/x/../y"}}, "aliases./a"),
         ({"aliases": {"/a": "/x", "/a/": "/y"}}, "aliases./a"),
+        ({"aliases": {"/a": []}}, "aliases./a"),
+        ({"aliases": {"/a": ["/1", "/2", "/3", "/4", "/5", "/6"]}}, "aliases./a"),
+        ({"aliases": {"/a": ["/x", "/x"]}}, "aliases./a"),
+        ({"aliases": {"/a": ["/x", 1]}}, "aliases./a"),
+        ({"aliases": {"/a": ["/x", "/y;z"]}}, "aliases./a"),
+        ({"includes": ["own/*.conf"]}, "includes"),
+        ({"includes": ["/etc/nginx/../x"]}, "includes"),
+        ({"includes": ["/etc/passwd"]}, "includes"),
+        ({"includes": ["/etc/nginx/a;b"]}, "includes"),
         ({"aliases": {"/a": "/x"}, "locations": {"/a/": {}}}, "locations./a/"),
         ({"locations": {"x {}": {}}}, "locations.x {}"),
         ({"locations": {"/x": {"stream": True, "websocket": True}}}, "locations./x"),

@@ -197,7 +197,22 @@ def test_static_paths_never_share_a_name() -> None:
     public = made["releases"]["blog"]["public"]
     assert sorted(public.values()) == ["package:four/", "src:one/", "src:three/", "src:two/"]
     aliases = made["nginx_sites"]["blog"]["aliases"]
-    assert {alias.removeprefix("/srv/blog/current/public/").rstrip("/") for alias in aliases.values()} == set(public)
+    assert {first.removeprefix("/srv/blog/current/public/").rstrip("/") for first, dummy in aliases.values()} == set(
+        public
+    )
+
+
+def test_files_of_the_release_before_stay_reachable_and_shared_ones_are_there_anyway() -> None:
+    static = {"/static/": "src:one/", "/lib/": "package:two/", "/media/": "shared:media/"}
+    assert plan(static=static, shared=["media"])["nginx_sites"]["blog"]["aliases"] == {
+        "/lib/": ["/srv/blog/current/public/lib/", "/srv/blog/previous/public/lib/"],
+        "/media/": "/srv/blog/current/public/media/",
+        "/static/": ["/srv/blog/current/public/static/", "/srv/blog/previous/public/static/"],
+    }
+
+
+def test_a_site_reads_what_the_host_itself_decides() -> None:
+    assert plan()["nginx_sites"]["blog"]["includes"] == ["/etc/nginx/flaskworks/blog/*.conf"]
 
 
 def test_logs_are_rotated_by_their_owner_and_opened_anew() -> None:
