@@ -116,7 +116,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
 
 
 def _aliases(url: str, paths: str | list[str]) -> list[dict[str, Any]]:
-    """Return the locations of one alias in the order in which they are tried: ``url``, ``directory``, ``next``, ``rest``.
+    """Return the locations of one alias, in their order: ``url``, ``directory``, ``next``, ``rest``.
 
     ``next`` is where a file that is not there is looked for, or an empty text. ``rest`` is set for all but the first.
     """
