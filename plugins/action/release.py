@@ -19,13 +19,26 @@ from ansible.utils.display import Display
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.jobs import Job, box
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.templates import render
 
 display = Display()
 MODULE = "flaskworks.deploy.release"
+DONE = {"deploy": "deployed", "reactivate": "reactivated", "start": "started", "rollback": "rolled_back"}
+WORDS = {
+    "deploy": "a new release",
+    "reactivate": "a kept release again",
+    "start": "the live release is started",
+    "rollback": "an earlier release again",
+}
 # Never shown: they travel in one option that no log prints.
 SEALED = ("secrets", "files")
-GIVEN = frozenset({"apps", "owner", "only", "build_env", "state", "keep_data"})
+GIVEN = frozenset(
+    {
+        *("apps", "owner", "only", "build_env", "state", "keep_data"),
+        *("release", "force", "before_switch", "lock_wait", "break_lock"),
+    }
+)
 
 
 class ActionModule(ActionBase):
@@ -43,17 +56,23 @@ class ActionModule(ActionBase):
         apps = given.get("apps")
         if not isinstance(apps, dict):
             raise AnsibleActionFail("flaskworks.deploy.release: apps must be a dictionary of applications")
-        only = given.get("only")
-        if only and only not in apps:
-            raise AnsibleActionFail(f"there is no application '{only}'; there are: {', '.join(sorted(apps))}")
-        names = [only] if only else sorted(apps)
+        only = given["only"] = _listed(given.get("only"))
+        if lacking := [name for name in only if name not in apps]:
+            known = ", ".join(sorted(apps)) or "none"
+            raise AnsibleActionFail(f"there is no application {', '.join(lacking)}; there are: {known}")
+        names = only or sorted(apps)
         if wrong := [name for name in names if not APP_NAME.match(str(name))]:
             raise AnsibleActionFail(f"no names of applications: {', '.join(map(str, wrong))}")
         try:
             if given.get("state") == "absent":
                 return self._remove(given, {name: apps[name] or {} for name in names}, variables)
+            if given.get("state") == "rolled_back":
+                places = {
+                    name: {key: value for key, value in (apps[name] or {}).items() if key == "base"} for name in names
+                }
+                return self._change(given, places, {}, variables)
             plain, sealed = self._prepare({name: apps[name] for name in names}, variables)
-            return self._deploy(given, plain, sealed, variables)
+            return self._change(given, plain, sealed, variables)
         except ReleaseError as error:
             raise AnsibleActionFail(error.problem) from error
         finally:
@@ -99,48 +118,54 @@ class ActionModule(ActionBase):
             return str(file["content"])
         return render(self, str(file["template"]), {**variables, **(file.get("vars") or {})}, path)
 
-    def _deploy(
+    def _change(
         self, given: dict[str, Any], plain: dict[str, Any], sealed: dict[str, Any], variables: dict[str, Any]
     ) -> dict[str, Any]:
+        """Ask the host what is to be done, and have it done, application by application."""
         build_env = {name: str(value) for name, value in (given.get("build_env") or {}).items()}
-        common = {"owner": given.get("owner", "flask_apps"), "only": given.get("only"), "by": _who()}
+        common = {key: given[key] for key in GIVEN - {"apps", "build_env"} if given.get(key) is not None}
+        common["by"] = _who()
         everything = {"apps": plain, "sealed": json.dumps({"apps": sealed, "build_env": build_env})}
         inspected = self._call({**common, **everything, "operation": "inspect"}, variables)
         if inspected.get("failed"):
             return inspected
         result: dict[str, Any] = {"changed": False, "apps": [], "diff": []}
+        failures: list[dict[str, Any]] = []
         for finding in inspected["findings"]:
             name = finding["app"]
             if finding["action"] == "none":
                 result["apps"].append(_summary(finding, "none"))
                 continue
-            result["changed"] = True
+            if finding["action"] == "refused":
+                failures.append({"msg": f"{name}: {'; '.join(finding['reason'])}", "step": "inspect"})
+                continue
             result["diff"].append(_difference(finding))
             if self._task.check_mode:
-                result["apps"].append(
-                    _summary(finding, {"deploy": "deployed", "reactivate": "reactivated", "start": "started"})
-                )
+                result["changed"] = True
+                result["apps"].append(_summary(finding, DONE))
                 continue
-            display.display(f"{name}: {finding['action']} ({'; '.join(finding['reason'])})", color="yellow")
+            host = f"{variables.get('inventory_hostname', '')}: {name}"
+            display.display(f"{host}: {WORDS[finding['action']]} ({'; '.join(finding['reason'])})", color="yellow")
             alone: dict[str, Any] = {
                 "apps": {name: plain[name]},
-                "sealed": json.dumps({"apps": {name: sealed[name]}, "build_env": build_env}),
+                "sealed": json.dumps({"apps": {name: sealed.get(name, {})}, "build_env": build_env}),
             }
             alone["archive"] = self._send_source(plain[name]["source"]) if _needs_source(plain[name], finding) else None
-            done = self._call({**common, **alone, "operation": "deploy", "version": finding["version"]}, variables)
+            operation = "rollback" if given.get("state") == "rolled_back" else "deploy"
+            started = self._call({**common, **alone, "operation": operation, "version": finding["version"]}, variables)
+            done = (
+                started if started.get("failed") else Job(self._low_level_execute_command, started["job"], host).wait()
+            )
             if done.get("failed"):
-                return {
-                    **done,
-                    "apps": result["apps"],
-                    "changed": any(app["action"] != "none" for app in result["apps"]),
-                }
+                # The others are not to blame: they get their releases, and the task fails at the end.
+                failures.append(done)
+                continue
             result["apps"] += done["apps"]
             for summary in done["apps"]:
-                phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in summary.get("phases", {}).items())
-                display.display(
-                    f"{name}: {summary['action']} {summary['release']} in {summary['seconds']:.1f} s ({phases})"
-                )
-        return self._stop_unlisted(common, inspected["unlisted"], result, variables)
+                result["changed"] = result["changed"] or summary["action"] != "none"
+                display.display(f"{host}: {summary['action']} {summary['release']} in {summary['seconds']:.1f} s")
+        result = self._stop_unlisted(common, inspected["unlisted"], result, variables)
+        return _with_failures(result, failures)
 
     def _stop_unlisted(
         self, common: dict[str, Any], unlisted: list[str], result: dict[str, Any], variables: dict[str, Any]
@@ -179,6 +204,26 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
         result.pop("invocation", None)
         return result
+
+
+def _place(app: Any) -> dict[str, Any]:
+    """Return what a rollback needs to know of an application: it takes everything else from the release."""
+    return {"base": app["base"]} if app and "base" in app else {}
+
+
+def _listed(only: Any) -> list[str]:
+    if only is None or isinstance(only, str):
+        return [name.strip() for name in (only or "").split(",") if name.strip()]
+    return [str(name) for name in only]
+
+
+def _with_failures(result: dict[str, Any], failures: list[dict[str, Any]]) -> dict[str, Any]:
+    if not failures:
+        return result
+    for failure in failures:
+        display.display(box(str(failure.get("msg", ""))), color="red")
+    texts = [str(failure.get("msg", "")) for failure in failures]
+    return {**result, "failed": True, "msg": "\n\n".join(texts), "step": failures[0].get("step", "")}
 
 
 def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:

@@ -30,6 +30,14 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import ensure_directory
 
+# gunicorn's own default (seconds).
+GRACEFUL_TIMEOUT = 30.0
+
+
+def graceful_timeout(app: Mapping[str, Any]) -> float:
+    """Return how long gunicorn lets requests in progress take when it stops (seconds)."""
+    return float(app.get("gunicorn", {}).get("settings", {}).get("graceful_timeout", GRACEFUL_TIMEOUT))
+
 
 def ensure_base(layout: Layout, app: Mapping[str, Any], account: pwd.struct_passwd) -> None:
     """Make the directories that hold all releases, and the application's log directory."""
@@ -85,8 +93,11 @@ def link_shared(layout: Layout, app: Mapping[str, Any], release_id: str) -> None
                 raise ReleaseError("shared", f"the tracked files of {name} can't be copied to {target}", copied.stderr)
 
 
-def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str) -> None:
-    """Check that the application can be imported, then run its once and before_switch commands. Raises ReleaseError."""
+def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str, release_commands: bool) -> None:
+    """Check that the application can be imported, then run its once and, where wanted, before_switch commands.
+
+    Raises ReleaseError.
+    """
     release = layout.release(release_id)
     checked = run_application(
         layout,
@@ -105,15 +116,27 @@ def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str) -> Non
                 raise ReleaseError(
                     "once", f"the command '{once['run']}' ended well but did not create {once['creates']}"
                 )
-    for command in commands.get("before_switch", []):
+    for command in commands.get("before_switch", []) if release_commands else []:
         _run_command(layout, app, release_id, "before_switch", command)
+
+
+def application_command(layout: Layout, app: Mapping[str, Any], release_id: str) -> dict[str, Any]:
+    """Return how one command runs as the application: user, directory, and the environment and sandbox as properties
+    for systemd-run.
+    """
+    service = app["units"][f"{layout.app}@.service"]["Service"]
+    directory = expanded(str(service.get("WorkingDirectory", layout.source(release_id))), release_id)
+    return {
+        "user": app["user"],
+        "directory": directory,
+        "properties": application_properties(service, release_id),
+    }
 
 
 def run_application(layout: Layout, app: Mapping[str, Any], release_id: str, step: str, argv: list[str]) -> Completed:
     """Run a program as the application, with its environment, limits and sandbox."""
-    service = app["units"][f"{layout.app}@.service"]["Service"]
-    cwd = expanded(str(service.get("WorkingDirectory", layout.source(release_id))), release_id)
-    return run_transient(command_unit(layout.app, step), argv, application_properties(service, release_id), cwd)
+    given = application_command(layout, app, release_id)
+    return run_transient(command_unit(layout.app, step), argv, given["properties"], given["directory"])
 
 
 def _run_command(layout: Layout, app: Mapping[str, Any], release_id: str, step: str, command: str) -> None:

@@ -8,17 +8,17 @@ import json
 import os
 import shutil
 import stat
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
+    application_command,
     ensure_base,
     ensure_shared,
+    graceful_timeout,
     link_shared,
     run_commands,
 )
@@ -34,6 +34,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
     public_target,
     relative_path,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
     SYSTEM_PATH,
     BuildSandbox,
@@ -64,11 +65,27 @@ class Order:
     build_env: Mapping[str, str]
     archive: str = ""
     by: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
+    # Whether the commands before_switch run on this host: they do so on one host only.
+    release_commands: bool = True
+    known_group: int | None = None
 
     @property
     def group(self) -> int:
-        return account_of(self.app["user"]).pw_gid
+        return account_of(self.app["user"]).pw_gid if self.known_group is None else self.known_group
+
+    @property
+    def asked(self) -> str:
+        """The version as the inventory names it."""
+        return str(self.app.get("source", {}).get("version", ""))
+
+    @property
+    def keep(self) -> int:
+        return int(self.app.get("keep", 5))
+
+    @property
+    def error_log(self) -> str:
+        """Where gunicorn writes errors: a failed start is explained there when it isn't in the journal."""
+        return str(self.app["gunicorn"]["settings"].get("errorlog") or "-")
 
     def secret_values(self) -> list[str]:
         files = map(str, self.app.get("files", {}).values())
@@ -77,17 +94,8 @@ class Order:
             *(part for text in files for part in hidden_parts(text)),
         ]
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Take the time of one phase."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - started, 3)
 
-
-def build_release(order: Order, release_id: str) -> None:
+def build_release(order: Order, release_id: str, run: Run) -> None:
     """Build, seal and check a release.
 
     Its record is written last: a release without one is unfinished. Raises ReleaseError.
@@ -101,42 +109,48 @@ def build_release(order: Order, release_id: str) -> None:
     _directory(release, 0o711)
     _directory(source, 0o755)
     os.chown(source, builder.pw_uid, builder.pw_gid)
-    with order.phase("source"):
+    with run.step("source"):
         _place_source(order, source)
     sandbox = BuildSandbox(layout.app, app["user"], order.build_env)
-    with order.phase("python"):
+    with run.step("python"):
         venv, resolved = _environment(order, sandbox, source)
         os.symlink(os.path.relpath(venv, release), f"{release}/venv")
-    with order.phase("build"):
+    with run.step("build"):
         tracked = [name for name in app.get("shared", []) if os.path.lexists(f"{source}/{name}")]
         seeds = _keep_tracked(source, f"{release}/seed", tracked)
         _build_commands(order, sandbox, source, venv)
-    with order.phase("seal"):
+    with run.step("seal"):
         _seal_source(order, release_id, seeds)
         _write_parts(order, release_id, resolved)
         _link_public(order, release_id, venv)
         ensure_shared(layout, app, account)
         link_shared(layout, app, release_id)
         seal = tree_seal(release, frozenset({"release.json"}))
-    with order.phase("check"):
-        run_commands(layout, app, release_id)
+    with run.step("check"):
+        run_commands(layout, app, release_id, order.release_commands)
+    with run.step("record"):
+        _write_record(order, release_id, venv, seal)
+
+
+def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
+    app = order.app
     record = {
         "id": release_id,
         "created": timestamp(),
         "by": order.by,
-        "source": {
-            "type": app["source"]["type"],
-            "version": app["source"].get("version", ""),
-            "resolved": order.version,
-        },
+        "user": app["user"],
+        "source": {"type": app["source"]["type"], "version": order.asked, "resolved": order.version},
         "digest": order.digest,
         "secrets_digest": order.secrets_digest,
         "parts": dict(order.parts),
+        "health": dict(app.get("health", {})),
+        "graceful_timeout": graceful_timeout(app),
         "venv": os.path.basename(venv),
         "seal": seal,
         "venv_seal": environment_seal(venv),
     }
-    replace_file(layout.record(release_id), (json.dumps(record, indent=1, sort_keys=True) + "\n").encode(), 0o600, 0, 0)
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    replace_file(order.layout.record(release_id), text.encode(), 0o600, 0, 0)
 
 
 def environment_seal(venv: str) -> str:
@@ -309,6 +323,8 @@ def _write_parts(order: Order, release_id: str, resolved: str) -> None:
     _directory(layout.units(release_id), 0o755)
     for name, unit in instance_texts(order.units, release_id).items():
         replace_file(f"{layout.units(release_id)}/{name}", unit.encode(), 0o644, 0, 0)
+    command = json.dumps(application_command(layout, app, release_id), indent=1, sort_keys=True) + "\n"
+    replace_file(layout.command(release_id), command.encode(), 0o600, 0, 0)
     os.symlink(layout.socket_path(release_id), f"{release}/gunicorn.sock")
 
 

@@ -5,174 +5,168 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import sync_directory
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import Order
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import GRACEFUL_TIMEOUT
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_drain import drain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
-    finished_releases,
-    read_history,
-    releases_to_remove,
-)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import (
     Health,
     ProbeError,
     wait_until_healthy,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import stop_commands
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     enable_units,
     install_units,
     installed_instances,
+    kinds_of,
     release_units,
     remove_units,
+    restarts,
     start_units,
+    stop_soon,
+    stop_units,
+    unit_journal,
     unit_states,
 )
 
-# Two looks that find nothing, this far apart, are needed: between them a connection may pass from the queue to a
-# worker.
-DRAIN_PAUSE = 0.05
-DRAIN_MARGIN = 5.0
+# A process that ends within this time (seconds) after its start is no good.
+SETTLE = 1.5
+PAUSE = 0.1
+_ALIVE = ("active", "activating", "reloading")
 
 
-def clear_leftovers(layout: Layout, limit: float) -> list[str]:
-    """Remove what an interrupted deploy left: its commands, instances that never went live, releases that were never
-    finished. Returns the ids.
+@dataclass(frozen=True)
+class Candidate:
+    """A finished release that is to go live, with what is asked of it.
+
+    ``graceful`` is how long (seconds) its requests may take when it is stopped.
     """
-    stop_commands(layout.app)
-    live = layout.live()
-    finished = finished_releases(layout)
-    stray = {release_id: names for release_id, names in installed_instances(layout.app).items() if release_id != live}
-    for release_id, names in stray.items():
-        # Killed after the switch: this one was live and may still be answering.
-        drain(layout.socket_path(release_id), limit)
-        remove_units({*names, *release_units(layout, release_id)})
-    unfinished = [release_id for release_id in layout.ids() if release_id != live and release_id not in finished]
-    for release_id in unfinished:
-        shutil.rmtree(layout.release(release_id))
-    return [*stray, *unfinished]
+
+    layout: Layout
+    release: str
+    health: Health
+    graceful: float = GRACEFUL_TIMEOUT
+
+    @classmethod
+    def of_record(cls, layout: Layout, record: Mapping[str, Any]) -> Candidate:
+        """Return a kept release with what was asked of it when it was built."""
+        graceful = float(record.get("graceful_timeout", GRACEFUL_TIMEOUT))
+        return cls(layout, str(record["id"]), Health.of(record.get("health", {})), graceful)
 
 
-def go_live(order: Order, release_id: str) -> float:
-    """Put a finished release live and return the seconds until it answered.
-
-    Raises ReleaseError; then nothing was switched.
-    """
-    layout = order.layout
-    with order.phase("start"):
-        names = install_units(layout, release_id)
-        start_units(names)
-    with order.phase("probe"):
-        answered = _probe(order, release_id)
-    with order.phase("switch"):
-        enable_units(names)
+def go_live(candidate: Candidate, run: Run) -> None:
+    """Put a finished release live. Raises ReleaseError; before the step "switch" the live one was not touched."""
+    layout, release_id = candidate.layout, candidate.release
+    with run.step("units"):
+        units = kinds_of(layout.app, install_units(layout, release_id))
+    with run.step("start"):
+        start_units(units.web)
+    with run.step("probe"):
+        _probe(candidate, run)
+    if units.processes:
+        with run.step("processes"):
+            _start_processes(units.processes, run.began)
+    with run.step("enable"):
+        enable_units(units.lasting)
+    with run.step("switch"):
         switch(layout, release_id)
-    return answered
+    old = [name for names in others(layout).values() for name in names if name.endswith(".timer")]
+    if units.timers or old:
+        with run.step("timers"):
+            # The old first: no moment of the calendar is served twice.
+            stop_units(old)
+            start_units(units.timers)
 
 
-def _probe(order: Order, release_id: str) -> float:
-    service = order.layout.service(release_id)
+def _probe(candidate: Candidate, run: Run) -> None:
+    service = candidate.layout.service(candidate.release)
 
     def is_alive() -> bool:
-        return unit_states([service]).get(service, ("", ""))[0] in ("active", "activating", "reloading")
+        return unit_states([service]).get(service, ("", ""))[0] in _ALIVE
 
     try:
-        return wait_until_healthy(
-            order.layout.socket_path(release_id), Health.of(order.app.get("health", {})), is_alive
-        )
+        path = candidate.layout.socket_path(candidate.release)
+        wait_until_healthy(path, candidate.health, is_alive, run.report)
     except ProbeError as failed:
         raise ReleaseError("probe", str(failed)) from failed
 
 
+def _start_processes(names: list[str], began: float) -> None:
+    """Start background processes, and see that they stay."""
+    before = restarts(names)
+    start_units(names)
+    until = time.monotonic() + SETTLE
+    while True:
+        states, now = unit_states(names), restarts(names)
+        for name in names:
+            if states.get(name, ("", ""))[0] not in _ALIVE or now.get(name, 0) > before.get(name, 0):
+                raise ReleaseError("processes", f"{name} ended by itself", unit_journal(name, began))
+        if time.monotonic() > until:
+            return
+        time.sleep(PAUSE)
+
+
 def switch(layout: Layout, release_id: str) -> None:
-    """Point ``current`` to a release: one rename, on the disk before anything else happens."""
-    temporary = f"{layout.current}.new"
-    if os.path.lexists(temporary):
-        os.unlink(temporary)
-    os.symlink(f"releases/{release_id}", temporary)
-    os.replace(temporary, layout.current)
+    """Point ``current`` to a release: one rename, on the disk before anything else happens.
+
+    ``previous`` then leads to the release that was live.
+    """
+    live = layout.live()
+    if live not in (None, release_id):
+        _point(layout.previous, f"releases/{live}")
+    _point(layout.current, f"releases/{release_id}")
     sync_directory(layout.base)
 
 
-def retire_others(order: Order) -> None:
-    """Let every other instance finish its requests, then stop and forget it."""
-    layout = order.layout
+def _point(link: str, target: str) -> None:
+    temporary = f"{link}.new"
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
+    os.symlink(target, temporary)
+    os.replace(temporary, link)
+
+
+def others(layout: Layout) -> dict[str, list[str]]:
+    """Return the instances on the host that are not the live one: release id -> units."""
     live = layout.live()
-    for release_id, names in installed_instances(layout.app).items():
-        if release_id != live:
-            with order.phase("drain"):
-                drain(layout.socket_path(release_id), drain_limit(order.app))
-            with order.phase("stop"):
-                remove_units({*names, *release_units(layout, release_id)})
+    found = installed_instances(layout.app).items()
+    return {
+        release_id: sorted({*names, *release_units(layout, release_id)})
+        for release_id, names in found
+        if release_id != live
+    }
 
 
-def drain_limit(app: Mapping[str, Any]) -> float:
-    """Return the seconds after which a release is stopped although a connection is left: its own graceful timeout and
-    a margin.
+def retire_others(layout: Layout, graceful: float, run: Run) -> None:
+    """Let every other instance finish what it has in hand, then stop and forget it."""
+    old = others(layout)
+    if not old:
+        return
+    with run.step("drain"):
+        for release_id, names in old.items():
+            let_finish(layout, release_id, names, graceful, run)
+    with run.step("stop"):
+        remove_units([name for names in old.values() for name in names])
+
+
+def let_finish(layout: Layout, release_id: str, names: list[str], graceful: float, run: Run) -> None:
+    """Wait until a release that is no longer live has answered its requests and ended its timers' jobs; its processes
+    are told to end meanwhile.
     """
-    settings = app.get("gunicorn", {}).get("settings", {})
-    return float(settings.get("graceful_timeout", 30)) + DRAIN_MARGIN
-
-
-def drain(path: str, limit: float) -> bool:
-    """Wait until nobody is connected to the socket or queued for it; tell whether that was reached within ``limit``
-    seconds.
-    """
-    until = time.monotonic() + limit
-    quiet = 0
+    units = kinds_of(layout.app, names)
+    stop_soon(units.processes)
+    stop_units(units.timers)
+    drain(layout.socket_path(release_id), graceful, run.report)
+    until = time.monotonic() + graceful
     while time.monotonic() < until:
-        quiet = quiet + 1 if connections(_sockets(), path) == 0 else 0
-        if quiet == 2:
-            return True
-        time.sleep(DRAIN_PAUSE)
-    return False
-
-
-def connections(listing: str, path: str) -> int:
-    """Count in the text of /proc/net/unix who is connected to a socket or waits in its queue; the listening socket is
-    the one with the flag __SO_ACCEPTCON (0x10000).
-
-    A connection that waits has no inode yet, and ``ss`` shows it only as the listener's Recv-Q; here it is a line.
-    """
-    count = 0
-    for line in listing.splitlines():
-        words = line.split(maxsplit=7)
-        if len(words) == 8 and words[7] == path and not int(words[3], 16) & 0x10000:
-            count += 1
-    return count
-
-
-def _sockets() -> str:
-    with open("/proc/net/unix", encoding="utf-8", errors="replace") as stream:
-        return stream.read()
-
-
-def undo(layout: Layout, release_id: str, built_now: bool) -> None:
-    """Take back a release that did not go live: its units, and its directory when this run made it."""
-    stop_commands(layout.app)
-    remove_units({*installed_instances(layout.app).get(release_id, []), *release_units(layout, release_id)})
-    if built_now:
-        shutil.rmtree(layout.release(release_id), ignore_errors=True)
-
-
-def prune(layout: Layout, keep: int) -> list[str]:
-    """Delete releases beyond ``keep`` and environments that no release needs; return the deleted releases."""
-    in_use = set(installed_instances(layout.app)) | ({layout.live() or ""} - {""})
-    gone = releases_to_remove(layout.ids(), read_history(layout), keep, in_use)
-    for release_id in gone:
-        shutil.rmtree(layout.release(release_id))
-    _prune_environments(layout, finished_releases(layout).values())
-    return gone
-
-
-def _prune_environments(layout: Layout, records: Collection[Mapping[str, Any]]) -> None:
-    used = {str(record.get("venv")) for record in records}
-    for name in os.listdir(layout.venvs) if os.path.isdir(layout.venvs) else []:
-        if name not in used:
-            shutil.rmtree(f"{layout.venvs}/{name}")
+        busy = [name for name, state in unit_states(units.jobs).items() if state[0] in _ALIVE]
+        if not busy:
+            return
+        time.sleep(PAUSE)

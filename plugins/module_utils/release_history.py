@@ -62,6 +62,41 @@ def read_history(layout: Layout) -> list[dict[str, Any]]:
     return entries
 
 
+def previous_good(
+    history: Sequence[Mapping[str, Any]], live: str | None, finished: Collection[str], marked: Collection[str]
+) -> str | None:
+    """Return the release to go back to: the one that was live last, is still there, and was not rolled back from."""
+    for entry in reversed(history):
+        release_id = entry.get("release")
+        if (
+            entry.get("outcome") == "live"
+            and release_id != live
+            and release_id in finished
+            and release_id not in marked
+        ):
+            return str(release_id)
+    return None
+
+
+def read_marks(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Return the releases that were rolled back from: id -> when, by whom, to which; and their two digests."""
+    return {name: mark for name, mark in read_json(layout.marks).items() if isinstance(mark, dict)}
+
+
+def write_marks(layout: Layout, marks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the marks when they differ from what is there."""
+    if dict(marks) != read_marks(layout):
+        replace_file(layout.marks, (json.dumps(marks, indent=1, sort_keys=True) + "\n").encode(), 0o600, 0, 0)
+
+
+def mark_of(marks: Mapping[str, Mapping[str, Any]], digest: str, secrets: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the mark of a release with these inputs, even when the release itself was pruned."""
+    for release_id, mark in marks.items():
+        if mark.get("digest") == digest and mark.get("secrets_digest") == secrets:
+            return release_id, mark
+    return None
+
+
 def timestamp(moment: float | None = None) -> str:
     """Return a time as ISO 8601 in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -15,6 +15,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build im
     Order,
     environment_seal,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import others
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
     changed_parts,
     input_parts,
@@ -27,12 +28,15 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git impo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     finished_releases,
     host_key,
+    mark_of,
     other_owner,
+    read_marks,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import UNIT_DIRECTORY, Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import read_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
-    installed_instances,
+    kinds_of,
     release_units,
     unit_states,
     unit_texts,
@@ -44,8 +48,8 @@ Environment = Mapping[str, str]
 
 @dataclass
 class Finding:
-    """What an application needs: ``none``, ``deploy`` (build a release), ``reactivate`` (a kept one) or ``start``
-    (the live one).
+    """What an application needs: ``none``, ``deploy`` (build a release), ``reactivate`` (a kept one), ``start`` (the
+    live one), ``rollback``; ``refused`` is one that was rolled back from.
     """
 
     app: str
@@ -105,7 +109,7 @@ def find_abi(interpreter: str) -> str:
 
 
 def inspect_all(
-    apps: Mapping[str, Mapping[str, Any]], owner: str, build_env: Environment, predict: bool
+    apps: Mapping[str, Mapping[str, Any]], owner: str, build_env: Environment, predict: bool, force: bool = False
 ) -> tuple[list[Finding], list[ReleaseError]]:
     """Look at all applications; return what each needs, and what can't be found out.
 
@@ -127,7 +131,7 @@ def inspect_all(
                 "definition", f"the application {name} belongs to another owner on this host: {foreign}"
             )
         if trouble is None and isinstance(abi, str) and isinstance(version, str):
-            findings.append(inspect_app(make_order(name, app, version, build_env, abi, host_key() or b"")))
+            findings.append(inspect_app(make_order(name, app, version, build_env, abi, host_key() or b""), force))
         elif predict and not Layout(name, app["base"]).live():
             findings.append(Finding(name, "deploy", UNKNOWN, reason=["first release"], after={"code": UNKNOWN}))
         elif trouble is not None:
@@ -136,33 +140,46 @@ def inspect_all(
     return findings, errors
 
 
-def inspect_app(order: Order) -> Finding:
-    """Compare what is wanted with the live release and with the kept ones."""
+def inspect_app(order: Order, force: bool = False) -> Finding:
+    """Compare what is wanted with the live release and with the kept ones.
+
+    What was rolled back from is refused unless forced.
+    """
     layout = order.layout
     live = layout.live()
     finished = finished_releases(layout)
     record = finished.get(live or "", {})
     finding = Finding(
-        layout.app, "none", order.version, live, live, before=_facts(record), after=_facts(_wanted(order))
+        layout.app, "none", order.version, live, live, before=record_facts(record), after=record_facts(_wanted(order))
     )
     if _is_same(record, order):
-        if not _is_intact(layout, record):
+        if not is_intact(layout, record):
             finding.action, finding.release = "deploy", None
             finding.reason.append(f"release {live} was changed on the host by hand")
             return finding
-        finding.reason = _not_running(layout, str(live))
+        finding.reason = not_running(layout, str(live))
         finding.action = "start" if finding.reason else "none"
         return finding
     finding.reason = changed_parts(record.get("parts", {}), order.parts) if record else ["first release"]
     if record and not finding.reason:
         finding.reason.append("secrets or files changed")
     kept = [
-        name
-        for name, other in finished.items()
-        if _is_same(other, order) and _is_intact(layout, other, thoroughly=True)
+        name for name, other in finished.items() if _is_same(other, order) and is_intact(layout, other, thoroughly=True)
     ]
     finding.action, finding.release = ("reactivate", kept[-1]) if kept else ("deploy", None)
+    marked = mark_of(read_marks(layout), order.digest, order.secrets_digest)
+    if marked and not force:
+        finding.action, finding.release = "refused", marked[0]
+        finding.reason = [refusal(*marked)]
     return finding
+
+
+def refusal(release_id: str, mark: Mapping[str, Any]) -> str:
+    """Return in words why a release is not deployed again."""
+    return (
+        f"this is release {release_id}, which was rolled back from at {mark.get('time')} by {mark.get('by')}: deploy"
+        " something else, or insist with flaskworks.deploy.deploy -e force=true"
+    )
 
 
 def _version(app: Mapping[str, Any], build_env: Environment) -> str:
@@ -187,7 +204,7 @@ def _wanted(order: Order) -> dict[str, Any]:
     return {"parts": order.parts, "secrets_digest": order.secrets_digest}
 
 
-def _facts(record: Mapping[str, Any]) -> dict[str, str]:
+def record_facts(record: Mapping[str, Any]) -> dict[str, str]:
     """Return what a diff shows of a release: the code's version, short digests of its parts; of secrets nothing but
     that they changed.
     """
@@ -199,7 +216,7 @@ def _is_same(record: Mapping[str, Any], order: Order) -> bool:
     return record.get("digest") == order.digest and record.get("secrets_digest") == order.secrets_digest
 
 
-def _is_intact(layout: Layout, record: Mapping[str, Any], thoroughly: bool = False) -> bool:
+def is_intact(layout: Layout, record: Mapping[str, Any], thoroughly: bool = False) -> bool:
     """Tell whether a release and its environment are as they were sealed; the environment's files only
     ``thoroughly``.
     """
@@ -211,22 +228,27 @@ def _is_intact(layout: Layout, record: Mapping[str, Any], thoroughly: bool = Fal
     return not thoroughly or environment_seal(venv) == record["venv_seal"]
 
 
-def _not_running(layout: Layout, live: str) -> list[str]:
+def not_running(layout: Layout, live: str) -> list[str]:
     """Return in words what keeps the live release from running now and after a boot; nothing when all is well."""
     reasons = []
+    if journal := read_journal(layout):
+        reasons.append(
+            f"a change of {journal.get('by')} was cut short at the step '{journal.get('step')}', or is running"
+        )
     names = release_units(layout, live)
     for name in names:
         if not _same_text(f"{layout.units(live)}/{name}", f"{UNIT_DIRECTORY}/{name}"):
             reasons.append(f"{name} is missing or was changed")
-    states = unit_states(names)
-    for name in names:
+    lasting = kinds_of(layout.app, names).lasting
+    states = unit_states(lasting)
+    for name in lasting:
         active, file_state = states.get(name, ("", ""))
         if active != "active":
             reasons.append(f"{name} was {active or 'not there'}")
         elif file_state == "disabled":
             reasons.append(f"{name} was disabled")
-    if others := sorted(release for release in installed_instances(layout.app) if release != live):
-        reasons.append(f"an interrupted deploy left {', '.join(others)}")
+    if stray := others(layout):
+        reasons.append(f"an interrupted deploy left {', '.join(sorted(stray))}")
     return reasons
 
 

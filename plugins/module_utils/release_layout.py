@@ -56,8 +56,23 @@ class Layout:
         return f"{self.base}/current"
 
     @property
+    def previous(self) -> str:
+        """The link to the release that was live before: nginx finds its hashed static files there."""
+        return f"{self.base}/previous"
+
+    @property
     def history(self) -> str:
         return f"{self.base}/releases.jsonl"
+
+    @property
+    def journal(self) -> str:
+        """Exists only while a release is being changed, or after that was cut short."""
+        return f"{self.base}/journal.json"
+
+    @property
+    def marks(self) -> str:
+        """The releases that were rolled back from."""
+        return f"{self.base}/rolled_back.json"
 
     def release(self, release_id: str) -> str:
         return f"{self.releases}/{release_id}"
@@ -70,6 +85,10 @@ class Layout:
 
     def environment(self, release_id: str) -> str:
         return f"{self.releases}/{release_id}/env"
+
+    def command(self, release_id: str) -> str:
+        """How to run one command as the application: its user, directory and sandbox."""
+        return f"{self.releases}/{release_id}/command.json"
 
     def units(self, release_id: str) -> str:
         return f"{self.releases}/{release_id}/units"

@@ -14,6 +14,8 @@ from typing import Any
 # The time that one request may take, within the whole limit.
 REQUEST_TIMEOUT = 10.0
 PAUSE = 0.1
+# How often (seconds) a person is told what is waited for.
+TOLD = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def wait_until_healthy(path: str, health: Health, is_alive: Callable[[], bool]) -> float:
-    """Ask until the answer is good; return the seconds that it took.
+def wait_until_healthy(
+    path: str, health: Health, is_alive: Callable[[], bool], report: Callable[[str], None] = lambda line: None
+) -> float:
+    """Ask until the answer is good; return the seconds that it took. ``report`` now and then takes the last answer.
 
     ``is_alive`` tells whether the unit still runs: a dead one is not waited for. Raises ProbeError.
     """
-    started = time.monotonic()
+    started = told = time.monotonic()
     while True:
         left = health.timeout - (time.monotonic() - started)
         answer, good = ask(path, health, min(REQUEST_TIMEOUT, max(left, 0.5)))
@@ -70,6 +74,9 @@ def wait_until_healthy(path: str, health: Health, is_alive: Callable[[], bool]) 
             raise ProbeError(
                 f"no good answer to {health.path} within {health.timeout:g} s; the last probe said: {answer}"
             )
+        if time.monotonic() - told > TOLD:
+            told = time.monotonic()
+            report(f"no good answer yet; the last one: {answer}")
         time.sleep(PAUSE)
 
 

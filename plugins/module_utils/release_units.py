@@ -7,6 +7,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
@@ -38,14 +39,39 @@ def unit_texts(app: Mapping[str, Any]) -> dict[str, str]:
 
 
 def installed_instances(app: str) -> dict[str, list[str]]:
-    """Return release id -> the application's own units (socket and service) that lie in systemd's directory."""
+    """Return release id -> the application's own units that lie in systemd's directory."""
     found: dict[str, list[str]] = {}
-    for path in glob.glob(f"{UNIT_DIRECTORY}/{app}@*.*"):
+    # A dot ends an application's name: ``blog.worker.1@...`` is the blog's, ``blog-api@...`` is not.
+    for path in [*glob.glob(f"{UNIT_DIRECTORY}/{app}@*.*"), *glob.glob(f"{UNIT_DIRECTORY}/{app}.*@*.*")]:
         name = os.path.basename(path)
         instance = name.partition("@")[2].rpartition(".")[0]
         if RELEASE_ID.match(instance):
             found.setdefault(instance, []).append(name)
     return found
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The units of one release by what they do: ``jobs`` are what the timers start."""
+
+    web: list[str]
+    processes: list[str]
+    timers: list[str]
+    jobs: list[str]
+
+    @property
+    def lasting(self) -> list[str]:
+        """Those that run all the time, and come back after a boot."""
+        return [*self.web, *self.processes, *self.timers]
+
+
+def kinds_of(app: str, names: Iterable[str]) -> Kinds:
+    """Sort the units of one release."""
+    ordered = in_start_order(names)
+    web = [name for name in ordered if name.startswith(f"{app}@")]
+    timers = [name for name in ordered if name.endswith(".timer")]
+    jobs = [name for name in ordered if name.endswith(".service") and name[:-8] + ".timer" in timers]
+    return Kinds(web, [name for name in ordered if name not in {*web, *timers, *jobs}], timers, jobs)
 
 
 def release_units(layout: Layout, release_id: str) -> list[str]:
@@ -104,12 +130,14 @@ def unit_states(names: Collection[str]) -> dict[str, tuple[str, str]]:
 
 def states_of(text: str) -> dict[str, tuple[str, str]]:
     """Parse the blocks of ``systemctl show``."""
-    states = {}
-    for block in text.split("\n\n"):
-        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if "Id" in facts:
-            states[facts["Id"]] = (facts.get("ActiveState", ""), facts.get("UnitFileState", ""))
-    return states
+    blocks = blocks_of(text).items()
+    return {name: (facts.get("ActiveState", ""), facts.get("UnitFileState", "")) for name, facts in blocks}
+
+
+def blocks_of(text: str) -> dict[str, dict[str, str]]:
+    """Return unit -> property -> value from the output of ``systemctl show`` with the property Id among them."""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    return {facts["Id"]: facts for facts in blocks if "Id" in facts}
 
 
 def start_units(names: Sequence[str]) -> None:
@@ -120,21 +148,37 @@ def start_units(names: Sequence[str]) -> None:
 
 
 def enable_units(names: Sequence[str]) -> None:
-    """Have units started at boot, those that say where in [Install]."""
-    _systemctl("enable", "enable", "--quiet", *names)
+    """Have units started at boot, those that say where in [Install]. The links are enough: nothing is reloaded."""
+    if names:
+        _systemctl("enable", "enable", "--quiet", "--no-reload", *names)
+
+
+def restarts(names: Collection[str]) -> dict[str, int]:
+    """Return how often systemd has started each service again by itself."""
+    shown = run(["systemctl", "show", "--property=Id,NRestarts", *sorted(names)])
+    return {name: int(facts.get("NRestarts") or 0) for name, facts in blocks_of(shown.stdout).items()}
+
+
+def stop_units(names: Collection[str]) -> None:
+    """Stop units and wait for their end."""
+    if names:
+        run(["systemctl", "stop", *sorted(names)])
+
+
+def stop_soon(names: Collection[str]) -> None:
+    """Ask services to stop and don't wait for them."""
+    if names:
+        run(["systemctl", "stop", "--no-block", *sorted(names)])
 
 
 def remove_units(names: Collection[str]) -> None:
-    """Stop units (sockets first: stopping only a service lets the next connection start it again), forget and delete
-    them.
-    """
+    """Stop units, forget and delete them. Timers and sockets first: they would start their services again."""
     if not names:
         return
-    sockets = [name for name in names if name.endswith(".socket")]
-    for group in (sockets, [name for name in names if name not in sockets]):
-        if group:
-            run(["systemctl", "stop", *sorted(group)])
-    run(["systemctl", "disable", "--quiet", *sorted(names)])
+    starters = [name for name in names if not name.endswith(".service")]
+    for group in (starters, [name for name in names if name not in starters]):
+        stop_units(group)
+    run(["systemctl", "disable", "--quiet", "--no-reload", *sorted(names)])
     run(["systemctl", "reset-failed", *sorted(names)])
     for name in names:
         if os.path.lexists(f"{UNIT_DIRECTORY}/{name}"):
@@ -142,7 +186,7 @@ def remove_units(names: Collection[str]) -> None:
     _systemctl("units", "daemon-reload")
 
 
-def journal(unit: str, since: float) -> str:
+def unit_journal(unit: str, since: float) -> str:
     """Return the unit's lines since a moment (seconds since 1970).
 
     ``--lines`` beside ``--since`` gives the first lines on systemd 252 and the last ones on 257: the caller cuts.

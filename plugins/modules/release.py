@@ -33,27 +33,52 @@ options:
     type: str
     default: flask_apps
   only:
-    description: Narrows the run to this application; nothing is stopped then because it is not listed.
-    type: str
+    description: Narrows the run to these applications; nothing is stopped then because it is not listed.
+    type: list
+    elements: str
   build_env:
     description: Environment variables for git, pip and uv, such as the package index, proxies or the certificate
       authorities' file.
     type: dict
     default: {}
   state:
-    description: Whether the applications are live, or gone from the host.
+    description:
+      - Whether the applications are live, or gone from the host.
+      - V(rolled_back) brings an earlier release live, with its own environment, settings and units. Only the names of
+        O(apps) count then, and C(base) if it is not C(/srv/NAME).
     type: str
-    choices: [present, absent]
+    choices: [present, absent, rolled_back]
     default: present
+  release:
+    description: With O(state=rolled_back), the release to bring live, by its id or a part of it that no other has.
+      The one that was live before unless set, without those that were rolled back from.
+    type: str
+  force:
+    description: Deploys also what was rolled back from.
+    type: bool
+    default: false
+  before_switch:
+    description: Whether the commands C(before_switch) of a new release run on this host. With several hosts only one
+      of them migrates the database that they share.
+    type: bool
+    default: true
+  lock_wait:
+    description: Seconds to wait while another deploy of the same application is running.
+    type: int
+    default: 0
+  break_lock:
+    description: Ends another deploy of the same application that is running, and takes back or finishes what it began.
+    type: bool
+    default: false
   keep_data:
     description: With O(state=absent), whether the directory C(shared/) and the logs stay.
     type: bool
     default: true
   operation:
     description: Set by the action plugin. It first asks what is to be done and then calls once for each application
-      that changes.
+      that changes. A deploy goes on by itself; the action plugin asks for its progress.
     type: str
-    choices: [inspect, deploy, stop, remove]
+    choices: [inspect, deploy, rollback, stop, remove]
     default: inspect
   sealed:
     description: Set by the action plugin. Secrets, rendered files and O(build_env) as JSON text, kept apart so that
@@ -95,6 +120,12 @@ EXAMPLES = r"""
   flaskworks.deploy.release:
     apps: {blog: {}}
     state: absent
+
+- name: The blog is what it was before the last deploy
+  become: true
+  flaskworks.deploy.release:
+    apps: {blog: {}}
+    state: rolled_back
 """
 
 RETURN = r"""
@@ -106,7 +137,7 @@ apps:
   contains:
     app: {description: Name of the application., type: str, returned: always, sample: blog}
     action:
-      description: One of C(none), C(deployed), C(reactivated), C(started), C(stopped), C(removed).
+      description: One of C(none), C(deployed), C(reactivated), C(started), C(rolled_back), C(stopped), C(removed).
       type: str
       returned: always
       sample: deployed
@@ -124,30 +155,44 @@ stopped:
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.deploy.plugins.module_utils import release_engine
+from ansible_collections.flaskworks.deploy.plugins.module_utils import release_engine, release_job, release_removal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, scrub
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import inspect_all
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import plan_rollback
 
 OPTIONS: dict[str, Any] = {
     "apps": {"type": "dict", "required": True},
     "owner": {"type": "str", "default": "flask_apps"},
-    "only": {"type": "str"},
+    "only": {"type": "list", "elements": "str"},
     "build_env": {"type": "dict", "default": {}},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent", "rolled_back"], "default": "present"},
+    "release": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+    "before_switch": {"type": "bool", "default": True},
+    "lock_wait": {"type": "int", "default": 0},
+    "break_lock": {"type": "bool", "default": False},
     "keep_data": {"type": "bool", "default": True},
-    "operation": {"type": "str", "choices": ["inspect", "deploy", "stop", "remove"], "default": "inspect"},
+    "operation": {
+        "type": "str",
+        "choices": ["inspect", "deploy", "rollback", "stop", "remove"],
+        "default": "inspect",
+    },
     "sealed": {"type": "str", "no_log": True},
     "version": {"type": "str"},
     "archive": {"type": "path"},
     "by": {"type": "str", "default": ""},
 }
+Result = dict[str, Any]
 
 
-def unsealed(parameters: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def unsealed(parameters: Result) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the applications with their secrets and files put back, and the variables of the build."""
     sealed = json.loads(parameters["sealed"] or "{}")
     apps = {name: {**(app or {}), **sealed.get("apps", {}).get(name, {})} for name, app in parameters["apps"].items()}
@@ -155,12 +200,15 @@ def unsealed(parameters: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dic
     return apps, {name: str(value) for name, value in build_env.items()}
 
 
-def inspect(parameters: dict[str, Any], predict: bool) -> dict[str, Any]:
+def inspect(parameters: Result, predict: bool) -> Result:
     """Return what each application needs, and which ones are no longer listed."""
+    if parameters["state"] == "rolled_back":
+        found = [plan_rollback(layout, parameters["release"] or "")[0] for layout in layouts(parameters)]
+        return {"changed": False, "findings": [finding.as_dict() for finding in found], "unlisted": []}
     apps, build_env = unsealed(parameters)
     if not predict:
         prepare_git()
-    findings, errors = inspect_all(apps, parameters["owner"], build_env, predict)
+    findings, errors = inspect_all(apps, parameters["owner"], build_env, predict, parameters["force"])
     if errors:
         secrets = [
             *build_env.values(),
@@ -168,45 +216,77 @@ def inspect(parameters: dict[str, Any], predict: bool) -> dict[str, Any]:
         ]
         lines = [f"{error.problem}\n{error.output}".strip() for error in errors]
         raise ReleaseError("inspect", scrub("\n".join(lines), secrets))
-    unlisted = [] if parameters["only"] else release_engine.unlisted(parameters["owner"], set(apps))
+    unlisted = [] if parameters["only"] else release_removal.unlisted(parameters["owner"], set(apps))
     return {"changed": False, "findings": [finding.as_dict() for finding in findings], "unlisted": unlisted}
 
 
-def deploy(parameters: dict[str, Any]) -> dict[str, Any]:
+def layouts(parameters: Result) -> list[Layout]:
+    return [Layout(name, (app or {}).get("base") or f"/srv/{name}") for name, app in parameters["apps"].items()]
+
+
+def caller(parameters: Result, seen: str, report: release_job.Report) -> release_engine.Caller:
+    patience = Patience(parameters["lock_wait"], parameters["break_lock"])
+    return release_engine.Caller(parameters["by"], patience, seen, report)
+
+
+def deploy(parameters: Result, seen: str, report: release_job.Report) -> Result:
     """Bring the one given application to its wanted release."""
     apps, build_env = unsealed(parameters)
-    results = [
-        release_engine.deploy(
-            name,
-            app,
-            parameters["version"],
-            parameters["owner"],
-            build_env,
-            parameters["archive"] or "",
-            parameters["by"],
-        )
-        for name, app in apps.items()
-    ]
-    return {"changed": any(result["action"] != "none" for result in results), "apps": results}
+    version, owner, archive = parameters["version"], parameters["owner"], parameters["archive"] or ""
+    options = {"commands": parameters["before_switch"], "force": parameters["force"]}
+    return _summed_up(
+        [
+            release_engine.deploy(
+                release_engine.Wanted(name, app, version, owner, build_env, archive, **options),
+                caller(parameters, seen, report),
+            )
+            for name, app in apps.items()
+        ]
+    )
 
 
-def stop(parameters: dict[str, Any]) -> dict[str, Any]:
+def rollback(parameters: Result, seen: str, report: release_job.Report) -> Result:
+    """Bring an earlier release of the one given application live."""
+    asked = parameters["release"] or ""
+    return _summed_up(
+        [
+            release_engine.rollback(layout.app, layout.base, asked, caller(parameters, seen, report))
+            for layout in layouts(parameters)
+        ]
+    )
+
+
+def stop(parameters: Result) -> Result:
     """Stop the given applications; their files stay."""
-    results = release_engine.stop_unlisted(parameters["owner"], sorted(parameters["apps"]), parameters["by"])
-    return {"changed": bool(results), "apps": results}
+    return _summed_up(release_removal.stop_unlisted(parameters["owner"], sorted(parameters["apps"]), parameters["by"]))
 
 
-def remove(parameters: dict[str, Any], predict: bool) -> dict[str, Any]:
+def remove(parameters: Result, predict: bool) -> Result:
     """Take the given applications off the host."""
     results = []
     for name, app in parameters["apps"].items():
         base, log_dir = (app or {}).get("base") or f"/srv/{name}", (app or {}).get("log_dir") or f"/var/log/{name}"
         results.append(
-            release_engine.remove(
+            release_removal.remove(
                 name, base, log_dir, parameters["owner"], parameters["keep_data"], parameters["by"], predict
             )
         )
+    return _summed_up(results)
+
+
+def _summed_up(results: list[Result]) -> Result:
     return {"changed": any(result["action"] != "none" for result in results), "apps": results}
+
+
+def outcome(work: Callable[[], Result], operation: str) -> Result:
+    """Return the result of ``work``, or its failure as a module reports one."""
+    try:
+        return work()
+    except ReleaseError as error:
+        return {"failed": True, "msg": f"{error.problem}\n{error.output}".strip(), "step": error.step}
+    except OSError as error:
+        trouble = release_engine.host_error(error)
+        return {"failed": True, "msg": trouble.problem, "step": operation}
 
 
 def main() -> None:
@@ -215,21 +295,20 @@ def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     parameters = module.params
     operation = "remove" if parameters["state"] == "absent" else parameters["operation"]
-    if module.check_mode and operation in ("deploy", "stop"):
+    if module.check_mode and operation != "remove":
         operation = "inspect"
-    try:
-        if operation == "inspect":
-            result = inspect(parameters, module.check_mode)
-        elif operation == "deploy":
-            result = deploy(parameters)
-        elif operation == "stop":
-            result = stop(parameters)
-        else:
-            result = remove(parameters, module.check_mode)
-    except ReleaseError as error:
-        module.fail_json(msg=error.problem, step=error.step)
-    except OSError as error:
-        module.fail_json(msg=f"{error.strerror}: {error.filename}", step=operation)
+    if operation in ("deploy", "rollback"):
+        lasting = {"deploy": deploy, "rollback": rollback}[operation]
+        job = release_job.start(lambda seen, report: outcome(lambda: lasting(parameters, seen, report), operation))
+        module.exit_json(changed=True, job=job)
+    work: Callable[[], Result] = {
+        "inspect": lambda: inspect(parameters, module.check_mode),
+        "stop": lambda: stop(parameters),
+        "remove": lambda: remove(parameters, module.check_mode),
+    }[operation]
+    result = outcome(work, operation)
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

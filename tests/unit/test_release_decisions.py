@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import release_history
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import connections, drain_limit, switch
+from ansible_collections.flaskworks.deploy.plugins.module_utils import release_drain, release_history
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import graceful_timeout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import switch
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
     changed_parts,
     input_parts,
@@ -17,6 +19,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest i
     secrets_digest,
     tree_seal,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_drain import Connected, connected
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import (
     ReleaseError,
     failure_report,
@@ -231,13 +234,48 @@ LISTING = """Num       RefCount Protocol Flags    Type St Inode Path
 
 
 def test_established_and_waiting_connections_count() -> None:
-    assert connections(LISTING, "/run/blog/x.sock") == 2
-    assert connections(LISTING, "/run/blog/z.sock") == 0
+    assert connected(LISTING, "/run/blog/x.sock") == Connected(1, frozenset({101}))
+    assert connected(LISTING, "/run/blog/z.sock") == Connected(0, frozenset())
 
 
-def test_the_drain_waits_longer_than_gunicorn_itself() -> None:
-    assert drain_limit({}) > 30
-    assert drain_limit({"gunicorn": {"settings": {"graceful_timeout": 90}}}) > 90
+def test_the_drain_waits_as_long_as_gunicorn_itself() -> None:
+    assert graceful_timeout({}) == 30
+    assert graceful_timeout({"gunicorn": {"settings": {"graceful_timeout": 90}}}) == 90
+
+
+def drained(listings: list[list[str]], monkeypatch: pytest.MonkeyPatch, limit: float = 60.0) -> tuple[bool, float]:
+    """Drain against a clock that only sleeping moves; the last listing stays. Returns the answer and the seconds."""
+    clock, looks = [0.0], iter(listings)
+    last: list[list[str]] = [[]]
+
+    def look() -> str:
+        last[0] = next(looks, last[0])
+        lines = [f"0: 3 0 00000000 0001 03 {inode} /run/blog/x.sock" for inode in last[0]]
+        return "\n".join(["Num RefCount", "0: 2 0 00010000 0001 01 1 /run/blog/x.sock", *lines])
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    done = release_drain.drain("/run/blog/x.sock", limit, lambda line: None, look)
+    return done, clock[0]
+
+
+def test_one_look_that_finds_nobody_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the queue and a worker a connection is in neither."""
+    done, seconds = drained([["0"], [], ["7"], [], []], monkeypatch)
+    assert done
+    assert seconds == pytest.approx(4 * release_drain.PAUSE)
+
+
+def test_a_stream_does_not_hold_up_the_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, seconds = drained([["7", "8"], ["7"]], monkeypatch)
+    assert not done
+    assert release_drain.SETTLED < seconds < release_drain.SETTLED + 1
+
+
+def test_one_who_waits_is_waited_for_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, seconds = drained([["7", "0"]], monkeypatch, limit=20)
+    assert not done
+    assert seconds == pytest.approx(20, abs=0.2)
 
 
 def test_the_switch_is_one_rename(tmp_path: Path) -> None:
@@ -246,7 +284,8 @@ def test_the_switch_is_one_rename(tmp_path: Path) -> None:
         (tmp_path / "current.new").symlink_to("left over")
         switch(layout, release)
         assert layout.live() == release
-        assert os.listdir(tmp_path) == ["current"]
+        assert set(os.listdir(tmp_path)) <= {"current", "previous"}
+    assert os.readlink(layout.previous) == "releases/20260101-000000-aaaaaaaa"
 
 
 COMMIT, TAG, PEELED = "a" * 40, "b" * 40, "c" * 40
