@@ -27,6 +27,14 @@ options:
     description: Whether the firewall's package is among the packages.
     type: bool
     default: true
+  version:
+    description: A version that takes the place of what the inventory says.
+    type: str
+    default: ""
+  app:
+    description: The application whose version that is; not needed when there is only one.
+    type: str
+    default: ""
 """
 
 EXAMPLES = """
@@ -52,11 +60,17 @@ from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs impor
 
 
 def plan(
-    flask_apps: Mapping[str, Any], defaults: Mapping[str, Any] | None = None, firewall: bool = True
+    flask_apps: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+    firewall: bool = True,
+    version: str = "",
+    app: str = "",
 ) -> dict[str, Any]:
     """Return what DOCUMENTATION says. Raises AnsibleFilterError with all problems."""
     try:
-        return make_plan(entry_points("flask_apps"), to_plain(flask_apps), to_plain(defaults), firewall=firewall)
+        apps, common = to_plain(flask_apps), to_plain(defaults)
+        chosen = {"version": str(version or ""), "app": str(app or "")}
+        return make_plan(entry_points("flask_apps"), apps, common, firewall=firewall, **chosen)
     except InventoryError as error:
         raise AnsibleFilterError(str(error)) from None
 

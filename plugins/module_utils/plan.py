@@ -12,6 +12,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runt
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_source as code
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import EntryPoints, check_entry, check_options
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background import check_background
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
@@ -24,6 +25,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (code.check_wsgi, frozenset({"wsgi"})),
     (code.check_python, frozenset({"python"})),
     (code.check_commands, frozenset({"commands", "shared"})),
+    (check_background, frozenset({"processes", "timers"})),
     (web.check_domains, frozenset({"domains"})),
     (web.check_ports, frozenset({"nginx"})),
     (web.check_static, frozenset({"static", "shared", "nginx"})),
@@ -34,20 +36,34 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (runtime.check_shared, frozenset({"shared"})),
     (runtime.check_files, frozenset({"files", "shared", "static"})),
     (runtime.check_limits, frozenset({"limits", "logs", "keep"})),
-    (runtime.check_systemd, frozenset({"", "systemd", "server", "limits", "logs", "health"})),
+    (
+        runtime.check_systemd,
+        frozenset({"", "systemd", "server", "limits", "logs", "health", "processes", "timers"}),
+    ),
 )
 _TOGETHER = frozenset({"domains", "nginx"})
 _DEVELOPMENT_SERVERS = ("flask", "werkzeug", "dev", "development", "runserver")
 
 
-def make_plan(points: EntryPoints, apps: Any, defaults: Any = None, *, firewall: bool = True) -> dict[str, Any]:
+def make_plan(
+    points: EntryPoints,
+    apps: Any,
+    defaults: Any = None,
+    *,
+    firewall: bool = True,
+    version: str = "",
+    app: str = "",
+) -> dict[str, Any]:
     """Return ``packages``, ``accounts``, ``releases``, ``nginx_sites``, ``logrotate_policies`` and ``ufw_rules``.
 
-    ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. The same input
-    gives the same output, in the same order. Raises InventoryError with every problem.
+    ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. ``version`` takes
+    the place of what the inventory says for ``app``. The same input gives the same output, in the same order. Raises
+    InventoryError with every problem.
     """
     if not isinstance(apps, Mapping):
         raise InventoryError([Problem("flask_apps", "must be a dictionary of applications by name", "wrong-type")])
+    if version:
+        apps = with_version(apps, app, version)
     common, problems = check_options(
         points, points["entry"], _written_out(defaults), "flask_app_defaults", partial=True
     )
@@ -75,6 +91,25 @@ def make_plan(points: EntryPoints, apps: Any, defaults: Any = None, *, firewall:
         "logrotate_policies": {name: emit.policy(name, entry) for name, entry in entries.items()},
         "ufw_rules": emit.rules(entries),
     }
+
+
+def with_version(apps: Mapping[str, Any], app: str, version: str) -> dict[str, Any]:
+    """Return the applications with another version of one of them: the named one, or the only one there is.
+
+    Raises InventoryError when it is not clear which one is meant.
+    """
+    name = app or (str(next(iter(apps))) if len(apps) == 1 else "")
+    if not name:
+        text = f"could be meant for any of {', '.join(sorted(map(str, apps)))}: add -e app=NAME"
+        raise InventoryError([Problem("version", text, "version")])
+    entry = apps.get(name)
+    source = entry.get("source") if isinstance(entry, Mapping) else None
+    if not isinstance(entry, Mapping) or not isinstance(source, Mapping):
+        return dict(apps)
+    if not source.get("git"):
+        text = f"the code of {name} does not come from git, so it has no versions to choose from"
+        raise InventoryError([Problem("version", text, "version")])
+    return {**apps, name: {**entry, "source": {**source, "version": version}}}
 
 
 def _check_app(points: EntryPoints, report: Report, name: str, said: Any) -> tuple[Entry, set[str]]:

@@ -138,7 +138,6 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the two template units of an application. ``%i`` is the id of a release."""
     own = entry["systemd"]
     release_dir = f"{base_of(name)}/releases/%i"
-    stop_timeout = graceful_timeout(gunicorn_settings(name, entry)) + 5
     service: dict[str, dict[str, Any]] = {
         "Unit": {
             "Description": f"{name}, release %i",
@@ -150,27 +149,14 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
         "Service": {
             "Type": "notify",
             "Sockets": f"{name}@%i.socket",
-            "User": name,
-            "Group": name,
-            "WorkingDirectory": f"{release_dir}/src",
-            "Environment": [
-                f"PATH={release_dir}/venv/bin:/usr/local/bin:/usr/bin:/bin",
-                f"VIRTUAL_ENV={release_dir}/venv",
-                "PYTHONUNBUFFERED=1",
-            ],
-            "EnvironmentFile": f"{release_dir}/env",
             "ExecStart": f"{release_dir}/venv/bin/gunicorn --config {release_dir}/gunicorn.conf.py",
             # The shell's own kill: the program of that name is missing on a minimal Debian.
             "ExecReload": '/bin/sh -c "kill -HUP $MAINPID"',
-            "KillMode": "mixed",
             "Restart": "on-failure",
             "RestartSec": 2,
             "TimeoutStartSec": max(90, entry["health"]["timeout"] + 30),
-            "TimeoutStopSec": stop_timeout,
-            "ReadWritePaths": [f"{base_of(name)}/shared", logs_of(name)],
-            **copy.deepcopy(dict(PRESETS[own["hardening"]])),
-            "LimitCORE": 0,
-            **_limits(entry["limits"]),
+            "TimeoutStopSec": graceful_timeout(gunicorn_settings(name, entry)) + 5,
+            **service_of(name, entry),
         },
         "Install": {"WantedBy": "multi-user.target"},
     }
@@ -192,7 +178,79 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
     return {
         f"{name}@.service": merge_sections(service, overrides),
         f"{name}@.socket": merge_sections(socket, {"Socket": own["Socket"]}),
+        **background_units(name, entry),
     }
+
+
+def service_of(name: str, entry: Entry) -> dict[str, Any]:
+    """Return what all services of a release share: user, place, environment, sandbox and limits."""
+    release_dir = f"{base_of(name)}/releases/%i"
+    return {
+        "User": name,
+        "Group": name,
+        "WorkingDirectory": f"{release_dir}/src",
+        "Environment": [
+            f"PATH={release_dir}/venv/bin:/usr/local/bin:/usr/bin:/bin",
+            f"VIRTUAL_ENV={release_dir}/venv",
+            "PYTHONUNBUFFERED=1",
+        ],
+        "EnvironmentFile": f"{release_dir}/env",
+        "KillMode": "mixed",
+        "ReadWritePaths": [f"{base_of(name)}/shared", logs_of(name)],
+        **copy.deepcopy(dict(PRESETS[entry["systemd"]["hardening"]])),
+        "LimitCORE": 0,
+        **_limits(entry["limits"]),
+    }
+
+
+def background_units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the template units of the processes and timers of an application.
+
+    The dot behind its name keeps those of ``blog`` apart from those of ``blog-api``.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    overrides = {"Service": entry["systemd"]["Service"]}
+    for process, given in sorted(entry["processes"].items()):
+        unit = {
+            "Description": f"{name}: {process}, release %i",
+            "After": "network.target",
+            "StartLimitIntervalSec": 60,
+            "StartLimitBurst": 5,
+        }
+        service = {
+            "Type": "exec",
+            "ExecStart": shell_line(f"exec {given['run']}"),
+            "Restart": "always",
+            "RestartSec": 2,
+            "TimeoutStopSec": given["stop_timeout"],
+            **service_of(name, entry),
+        }
+        sections = {"Unit": unit, "Service": service, "Install": {"WantedBy": "multi-user.target"}}
+        for number in range(1, given["count"] + 1):
+            found[f"{name}.{process}.{number}@.service"] = merge_sections(sections, overrides)
+    for timer, given in sorted(entry["timers"].items()):
+        job = {
+            "Type": "oneshot",
+            "ExecStart": shell_line(given["run"]),
+            "TimeoutStartSec": given["timeout"],
+            **service_of(name, entry),
+        }
+        described = {"Description": f"{name}: {timer}, release %i"}
+        found[f"{name}.{timer}@.service"] = merge_sections(
+            {"Unit": {**described, "After": "network.target"}, "Service": job}, overrides
+        )
+        found[f"{name}.{timer}@.timer"] = {
+            "Unit": described,
+            "Timer": {"OnCalendar": given["calendar"], "Persistent": given["persistent"]},
+            "Install": {"WantedBy": "timers.target"},
+        }
+    return found
+
+
+def shell_line(command: str) -> str:
+    """Return a command for a shell as systemd reads a command line (systemd.service(5), COMMAND LINES)."""
+    quoted = command.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'/bin/sh -c "{quoted}"'
 
 
 def _limits(limits: Entry) -> dict[str, Any]:

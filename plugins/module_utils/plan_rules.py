@@ -15,6 +15,8 @@ RULES = {
     "app-name": "a name begins with a letter, ends in a letter or digit, and has lower-case letters, digits and '-'",
     "app-name-length": "a name is a Linux user name of at most 31 characters",
     "app-name-reserved": "a name belongs to no user, unit, site or directory of the system",
+    "background": "processes and timers have names and commands that make units",
+    "calendar": "a timer has times in systemd's notation",
     "command": "a command is one line and its quotes are closed",
     "command-once": "what a run-once command creates lies below a shared directory, or it would run for each release",
     "dev-server": "the development server serves nobody but its developer",

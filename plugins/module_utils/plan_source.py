@@ -149,11 +149,11 @@ def check_commands(report: Report, entry: Entry) -> None:
     commands = entry["commands"]
     for step in ("build", "before_switch"):
         for index, command in enumerate(commands[step]):
-            _check_command(report, f"commands.{step}[{index}]", command)
+            check_command(report, f"commands.{step}[{index}]", command)
     for index, once in enumerate(commands["once"]):
         key = f"commands.once[{index}]"
         if once.get("run"):
-            _check_command(report, f"{key}.run", once["run"])
+            check_command(report, f"{key}.run", once["run"])
         creates = once.get("creates")
         if not creates:
             continue
@@ -167,7 +167,7 @@ def check_commands(report: Report, entry: Entry) -> None:
             report.add("command-once", f"{key}.creates", text)
 
 
-def _check_command(report: Report, key: str, command: str) -> None:
+def check_command(report: Report, key: str, command: str) -> None:
     if not command.strip():
         report.add("command", key, "is empty: write a command or remove the line")
     elif re.search(r"[\x00-\x08\x0a-\x1f\x7f]", command):

@@ -111,7 +111,7 @@ def taken(layout: Layout, holder: dict[str, Any]) -> str:
 def _last_seen(holder: dict[str, Any]) -> float:
     """Return when the holder's controller last asked (seconds since 1970); 0 when he has none."""
     try:
-        return os.stat(str(holder.get("job") or "/nonexistent")).st_mtime
+        return os.stat(str(holder["job"])).st_mtime if holder.get("job") else 0.0
     except OSError:
         return 0.0
 

@@ -198,7 +198,7 @@ def test_a_killed_deploy_needs_no_clean_up(machine: Host, live: dict[str, object
     second = machine.deploy({"blog": definition})
     assert second.status != 0
     assert "another deploy of blog is running" in second.output.replace("\n", " ")
-    machine.root("kill -KILL $(sed 's/.*process //' /run/flaskworks/blog.lock)")
+    machine.root(r"""kill -KILL $(sed 's/.*"pid": \([0-9]*\).*/\1/' /run/flaskworks/blog.lock)""")
     assert finish().status != 0
     assert machine.ask() == "200 one"
     definition["commands"] = {}
