@@ -66,10 +66,13 @@ def test_an_app_goes_and_its_data_stays(host: Any, guestbook: Site, hello: Site)
     picture = re.search(r'src="(/media/[0-9a-f]+\.png)"', page.text)
     assert picture
     others = (pids(hello), current_release(host, "hello"))
+    # An application goes in the middle of its maintenance, too.
+    play(host, "playbooks/maintenance.yml", "-e", "app=guestbook", "-e", "state=on")
+    assert (guestbook.get("/").status_code, hello.get("/").status_code) == (503, 200)
     assert traces(host), "or the search for traces finds nothing at all"
 
     predicted = play(host, REMOVE, "-e", "app=guestbook", "--check", "--diff")
-    assert guestbook.get("/health").status_code == 200
+    assert guestbook.get("/health").status_code == 503
     run = play(host, REMOVE, "-e", "app=guestbook")
     assert predicted.changed == run.changed
 
