@@ -68,7 +68,7 @@ def run(argv: Sequence[str], context: dict[str, str] | None = None, timeout: flo
     """Run a command with an English locale. ``context``: directory -> the one that this command sees in its place."""
     environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
             list(argv),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -84,7 +84,7 @@ def run(argv: Sequence[str], **options: Any) -> Completed:
     """Run a program of the system as root and return its result; text, output captured, never raises for its status."""
     environment = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", **options.pop("env", {})}
     try:
-        return subprocess.run(
+        return subprocess.run(  # pylint: disable=ansible-bad-function
             list(argv), env=environment, capture_output=True, text=True, errors="replace", check=False, **options
         )
     except FileNotFoundError:

@@ -135,7 +135,9 @@ def _is_git_checkout(root: str) -> bool:
 
 
 def _git(root: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", "-C", root, *arguments], capture_output=True, check=False)
+    return subprocess.run(  # pylint: disable=ansible-bad-function
+        ["git", "-C", root, *arguments], capture_output=True, check=False
+    )
 
 
 def _walked(root: str) -> list[str]:

@@ -152,7 +152,7 @@ def _run(argv: Sequence[str]) -> str:
     if not program:
         raise UfwError(f"{argv[0]} is not installed on this host")
     environment = {"PATH": _PATH, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
+    done = subprocess.run(  # pylint: disable=ansible-bad-function
         [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
     )
     if done.returncode != 0:
@@ -168,7 +168,9 @@ def _unit_enabled() -> bool:
     if not shutil.which("systemctl", path=_PATH):
         return True
     argv = ["systemctl", "is-enabled", "ufw.service"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(  # pylint: disable=ansible-bad-function
+        argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     return done.stdout.strip() == "enabled"
 
 

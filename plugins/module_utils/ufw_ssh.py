@@ -57,7 +57,9 @@ def _output(argv: list[str]) -> str:
     program = shutil.which(argv[0], path=_PATH)
     if not program:
         return ""
-    done = subprocess.run([program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(  # pylint: disable=ansible-bad-function
+        [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     return done.stdout
 
 

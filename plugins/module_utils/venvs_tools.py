@@ -70,7 +70,7 @@ def plain_runner(user: int | None = None, group: int | None = None) -> Runner:
     ) -> subprocess.CompletedProcess[str]:
         groups: list[int] | None = None if user is None else []
         try:
-            return subprocess.run(
+            return subprocess.run(  # pylint: disable=ansible-bad-function
                 list(argv),
                 env=dict(env),
                 cwd=cwd,
