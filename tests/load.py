@@ -1,6 +1,6 @@
 """Steady load for a site behind nginx, and a record of every request: `python3 load.py --host NAME --records FILE ...`.
 
-One file, nothing but the standard library: tests and benchmarks copy it to a test host and run it there (e2e/load.py).
+One file, nothing but the standard library: tests and benchmarks copy it to a test host and run it there (visitors.py).
 The load is open: request n starts n/rate seconds after the first, whatever became of those before, on a connection of
 its own. It goes to the loopback only. A record has
 

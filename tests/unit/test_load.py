@@ -12,7 +12,7 @@ from pathlib import Path
 
 import load
 import pytest
-from e2e.load import words
+from e2e.visitors import words
 from load import Answer, Record, judge, kind_of, parse_answer, percentile, read_records, summarise, version_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Release: v2\r\n\r\n"
