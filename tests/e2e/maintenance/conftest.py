@@ -43,6 +43,10 @@ class Closing:
         """Close the blog; return the token of the link that the run tells."""
         return told_token(self.run("on", *options))
 
+    def deploy(self, playbook: str, *options: str) -> Run:
+        """Run another playbook, for the site that this host has."""
+        return play(self.host, f"playbooks/{playbook}.yml", "-e", '{"left_out": ["wiki"]}', *options)
+
     def files(self) -> set[str]:
         """What a maintenance leaves on the host."""
         found = "find /etc/nginx /var/lib/flaskworks/file_set -iname '*maintenance*' -o -path '/etc/nginx/flaskworks*'"
@@ -98,16 +102,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         subprocess.run([*base, "down", "--name", NAME], check=True)
 
 
-def deploy(host: Any) -> Run:
-    """What every deploy is, for the site that this host has."""
-    return play(host, "site.yml", "-e", '{"left_out": ["wiki"]}')
-
-
 @pytest.fixture(scope="session")
 def closing(host: Any) -> Closing:
-    deploy(host)
     source = Path(host.backend.ansible_inventory).parent / "hello"
-    return Closing(host, source, published_site(host, "blog.test"))
+    closing = Closing(host, source, published_site(host, "blog.test"))
+    closing.deploy("site")
+    return closing
 
 
 @pytest.fixture

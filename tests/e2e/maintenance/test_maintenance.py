@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import requests
-from e2e.maintenance.conftest import APP, TOKEN, Closing, deploy, told_token
+from e2e.maintenance.conftest import APP, TOKEN, Closing, told_token
 from e2e.roles.wire import ask
-from e2e.support import Site, current_release, output
+from e2e.support import Site, output
 
 PAGE = f"/etc/nginx/flaskworks/{APP}/maintenance.conf"
 OPERATORS = f"/etc/nginx/conf.d/flaskworks-maintenance-{APP}.conf"
@@ -216,24 +216,29 @@ def test_switching_loses_no_request_and_is_repeatable(opened: Closing, token: st
     assert opened.run("off").changed == []
 
 
-def test_a_deploy_leaves_it_on(opened: Closing) -> None:
+def test_no_deploy_opens_it_and_files_of_the_release_before_stay_reachable(opened: Closing) -> None:
     token = opened.on()
-    before = current_release(opened.host, APP)
+    old = version(opened.blog, token)
     (opened.source / "VERSION").write_text("a-new-one\n")
     (opened.source / "static" / "site-1.css").rename(opened.source / "static" / "site-2.css")
-    assert deploy(opened.host).changed == [DEPLOY]
+    assert opened.deploy("deploy").changed == [DEPLOY]
     assert opened.blog.get("/version").status_code == 503
     assert version(opened.blog, token) == "a-new-one"
-    assert deploy(opened.host).changed == []
-    opened.run("off")
-    assert opened.blog.get("/version").text == "a-new-one\n"
+    assert opened.deploy("site").changed == []
 
-    # A page from the release before asks for its own style sheet.
-    link = f"/srv/{APP}/previous"
-    output(opened.host, "test -e %s || ln -s %s %s", link, f"releases/{before}", link)
-    for name in ("site-1.css", "site-2.css"):
-        assert opened.blog.get(f"/static/{name}").text == "body {}\n"
-    assert "<center>nginx</center>" in opened.blog.get("/static/site-3.css").text
+    # A page from the release before asks for its own style sheet, also when that was the newer one.
+    served = {f"/static/site-{number}.css": status for number, status in ((1, 200), (2, 200), (3, 404))}
+    cookie = {"Cookie": f"{COOKIE}={token}"}
+    assert {path: opened.blog.get(path, headers=cookie).status_code for path in served} == served
+    opened.deploy("rollback", "-e", f"app={APP}")
+    assert opened.blog.get("/version").status_code == 503
+    assert version(opened.blog, token) == old
+    assert {path: opened.blog.get(path, headers=cookie).status_code for path in served} == served
+    assert {opened.blog.get(path).status_code for path in served} == {503}
+
+    opened.run("off")
+    assert opened.blog.get("/version").text == f"{old}\n"
+    assert {path: opened.blog.get(path).status_code for path in served} == served
 
 
 def test_mistakes_are_told_before_anything_changes(opened: Closing) -> None:
