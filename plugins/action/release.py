@@ -227,7 +227,7 @@ def _with_failures(result: dict[str, Any], failures: list[dict[str, Any]]) -> di
 
 
 def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:
-    return bool(app["source"]["type"] == "path" and finding["action"] == "deploy")
+    return bool(finding["action"] == "deploy" and app["source"]["type"] == "path")
 
 
 def _summary(finding: dict[str, Any], action: str | dict[str, str]) -> dict[str, Any]:
