@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tells how the applications of a host are."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: release_info
+short_description: Tell which releases are live and how they are
+version_added: 0.1.0
+author: The flaskworks.deploy contributors (@flaskworks)
+description:
+  - Reads what the host knows of its applications in one call, whatever their number. It works on a host without any,
+    and on one that is not prepared yet.
+  - Needs root, since what a release was made of is not for everybody.
+  - Times are ISO 8601 in UTC. What is not known is null.
+options:
+  apps:
+    description: Names of applications. All that are recorded on the host when this is not given.
+    type: list
+    elements: str
+  owner:
+    description: Only applications of this owner.
+    type: str
+  probe:
+    description:
+      - Whether each live release is asked over HTTP on its own socket, with its own settings of the health check.
+      - All are asked at once; nobody is waited for longer than 5 seconds. A release that does not run is not asked,
+        as the question would start it.
+    type: bool
+    default: true
+  sizes:
+    description: Whether the sizes of releases and virtual environments are summed up, which reads every file's size.
+    type: bool
+    default: false
+  strict:
+    description: Whether an application in O(apps) that the host does not have is a failure.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Only reads.
+    support: full
+  diff_mode:
+    description: Changes nothing.
+    support: none
+  idempotent:
+    description: Changes nothing.
+    support: full
+seealso:
+  - module: flaskworks.deploy.release
+"""
+
+EXAMPLES = r"""
+- name: See how the blog is
+  become: true
+  flaskworks.deploy.release_info:
+    apps: [blog]
+  register: found
+
+- name: Insist on a quick answer
+  ansible.builtin.assert:
+    that: found.apps[0].probe.ms < 200
+"""
+
+RETURN = r"""
+time:
+  description: When the host was asked, by its own clock.
+  returned: always
+  type: str
+  sample: '2026-03-14T10:15:00Z'
+prepared:
+  description: Whether anything was ever deployed on the host.
+  returned: always
+  type: bool
+missing:
+  description: Applications that were asked for and are not there; with a name that may have been meant.
+  returned: always
+  type: dict
+apps:
+  description: The applications, sorted by name.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    app: {description: Name of the application., type: str, returned: always, sample: blog}
+    owner: {description: Who manages it., type: str, returned: always, sample: flask_apps}
+    state:
+      description:
+        - V(live) when all that belongs to it runs and it answers; V(unhealthy) when its answer is not a good one;
+          V(degraded) when a process, a timer or the socket does not run; V(idle) when only the socket waits.
+        - V(starting), V(stopping), V(failed), V(down); V(stopped) when its owner no longer lists it; V(no release).
+      type: str
+      returned: always
+    release: {description: The live release., type: str, returned: always, sample: 20260314-101500-1f2e3d4c}
+    asked: {description: The version that the inventory asked for., type: str, returned: always, sample: v2.1.0}
+    version: {description: The commit or digest that it was., type: str, returned: always}
+    since: {description: When the release went live., type: str, returned: always}
+    by: {description: Who put it live., type: str, returned: always, sample: anna@laptop}
+    action: {description: How it went live., type: str, returned: always, sample: deployed}
+    previous: {description: The release that was live before., type: str, returned: always}
+    activity:
+      description:
+        - The deploy that goes on (C(state) V(running)) or was cut short (V(interrupted)), with C(release), C(action),
+          C(by), C(since), C(step) and C(pid). Null when there is none.
+      type: dict
+      returned: always
+    maintenance:
+      description: Whether the site is closed to visitors; see the playbook C(flaskworks.deploy.maintenance).
+      type: bool
+      returned: always
+    web:
+      description:
+        - The web service, with C(unit), C(active), C(sub), C(result), C(socket), C(since), C(uptime_s), C(restarts),
+          C(workers) (alive), C(workers_configured), C(memory_bytes), C(memory_peak_bytes), C(memory_limit_bytes).
+        - The memory is that of the unit's control group, or the sum of its processes where that is not counted. The
+          peak needs systemd 256.
+      type: dict
+      returned: always
+    probe:
+      description: The answer right now, with C(good), C(status), C(ms) and C(answer) (in words).
+      type: dict
+      returned: always
+    probe_at_deploy_ms:
+      description: How long its first good answer took when it went live.
+      type: int
+      returned: always
+    processes:
+      description: Each with C(name), C(number) and the keys of C(web) that are not about HTTP.
+      type: list
+      elements: dict
+      returned: always
+    timers:
+      description: Each with C(name), C(unit), C(active), C(next), C(last), C(running) and C(result).
+      type: list
+      elements: dict
+      returned: always
+    releases:
+      description:
+        - The kept releases, the youngest first, each with C(id), C(asked), C(version), C(created), C(by), C(live_from),
+          C(live_until), C(ended) (V(live), V(replaced), V(rolled back), V(stopped), V(never live)), C(rolled_back)
+          (C(time), C(by), C(to), or null), and with O(sizes) C(bytes).
+      type: list
+      elements: dict
+      returned: always
+    failures:
+      description: The last three, the newest first, each with C(time), C(release), C(version), C(by), C(outcome),
+        C(step) and C(problem).
+      type: list
+      elements: dict
+      returned: always
+    venvs:
+      description: Virtual environments, each with C(name), C(bytes) and C(releases).
+      type: list
+      elements: dict
+      returned: with O(sizes)
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "apps": {"type": "list", "elements": "str"},
+            "owner": {"type": "str"},
+            "probe": {"type": "bool", "default": True},
+            "sizes": {"type": "bool", "default": False},
+            "strict": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    if os.geteuid() != 0:
+        module.fail_json(msg="the status of applications is for root only: set become")
+    status = host_status(given["apps"], given["owner"], given["probe"], given["sizes"])
+    if status["missing"] and given["strict"]:
+        lines = [f"there is no application '{name}' on this host: {meant}" for name, meant in status["missing"].items()]
+        module.fail_json(msg="\n".join(lines))
+    module.exit_json(changed=False, **status)
+
+
+if __name__ == "__main__":
+    main()
