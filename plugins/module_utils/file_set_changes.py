@@ -78,12 +78,15 @@ def find_changes(
     missing = sorted({parent for entry in kept for parent in parents(entry.path) if look(parent).kind == "none"})
     made = [Wanted(path, "directory", mode=0o755) for path in missing if path not in listed]
     ordered = sorted((*made, *kept), key=lambda entry: (entry.kind != "directory", entry.path))
-    going = {entry.path for entry in removals}
-    removable = [entry for entry in removals if entry.path in listed or _is_removable(entry.path, going, look)]
+    going: dict[str, Wanted] = {}
+    for entry in removals:
+        # What is below a directory was decided before it: something of another owner keeps all above it.
+        if entry.path in listed or _is_removable(entry.path, going.keys(), look):
+            going[entry.path] = entry
     implied = {entry.path for entry in made}
     return [
         _change(entry, look(entry.path), managed.get(entry.path), entry.path in implied)
-        for entry in (*ordered, *removable)
+        for entry in (*ordered, *going.values())
     ]
 
 
@@ -98,7 +101,7 @@ def _change(wanted: Wanted, before: Seen, known: Mapping[str, Any] | None, impli
     return Change(before, wanted, wanted.sensitive or secret, implied)
 
 
-def _is_removable(path: str, going: set[str], look: Look) -> bool:
+def _is_removable(path: str, going: Collection[str], look: Look) -> bool:
     if look(path).kind != "directory":
         return True
     if os.path.ismount(path):

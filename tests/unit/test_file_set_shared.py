@@ -39,3 +39,13 @@ def test_both_owners_have_to_share(place: Place, first: object, second: object) 
     place.run({"a": first}, owner="one")
     with pytest.raises(FileSetError, match="belongs to one"):
         place.run({"a": second}, owner="two")
+
+
+def test_a_file_of_another_owner_keeps_all_folders_above_it(place: Place) -> None:
+    place.run({"made/on/the/way": SHARED}, owner="one")
+    place.run({"made/on/the/way": SHARED}, owner="two")
+    place.run({}, owner="one")
+    assert place.tree()["made/on/the/way"] == "one\n"
+    place.run({}, owner="two")
+    place.run({}, owner="one")
+    assert place.tree() == {}

@@ -101,9 +101,9 @@ class Machine:
         hosts: dict[str, Any] = json.loads(kept.read_text())["hosts"] if kept.exists() else {}
         return done, hosts.get(self.name, {})
 
-    def deploy(self, word: str, *options: str, status: int = 200, version: str = "") -> Done:
+    def deploy(self, word: str, *options: str, playbook: str = "site.yml", status: int = 200) -> Done:
         """Bring the site up that answers this word."""
-        site = self.folder / (version or word)
+        site = self.folder / word
         (site / "blog").mkdir(parents=True, exist_ok=True)
         (site / "blog" / "__init__.py").write_text(SITE.format(word=word, status=status))
         (site / "requirements.txt").write_text("flask\n")
@@ -114,12 +114,14 @@ class Machine:
             "shared": ["data"],
             "server": {"workers": 3},
             "secrets": {"SECRET_KEY": CANARY},
+            "processes": {"worker": {"run": "sleep 1000"}},
+            "timers": {"tidy": {"run": "false", "calendar": "2030-01-01 00:00:00 UTC"}},
             # This machine may be busy; a bad answer is not waited for as long.
             "health": {"path": "/health", "timeout": 30 if status == 200 else 8},
         }
         variables = self.folder / "vars.json"
         variables.write_text(json.dumps({"flask_apps": {"blog": entry}}))
-        return self.play("site.yml", "-e", f"@{variables}", *options)
+        return self.play(playbook, "-e", f"@{variables}", *options)
 
     def live(self) -> str:
         return self.root("readlink /srv/blog/current").strip().rpartition("/")[2]
@@ -178,7 +180,7 @@ def story(bare: Machine) -> Story:
     follower = subprocess.Popen(
         [*bare.ssh(), "sudo timeout 120 flaskworks blog logs -f -n 5"], stdout=subprocess.PIPE, text=True
     )
-    second = bare.deploy("two", "--tags", "releases")
+    second = bare.deploy("two", playbook="playbooks/deploy.yml")
     assert second.status == 0, second.output[-3000:]
     told.second = bare.live()
     assert bare.get("/say/after-the-switch").status_code == 200
@@ -186,7 +188,7 @@ def story(bare: Machine) -> Story:
     time.sleep(2)
     bare.root("pkill -TERM -o -f 'timeout 120 flaskworks'")
     told.followed, dummy = follower.communicate(timeout=20)
-    told.failed = bare.deploy("three", "--tags", "releases", status=500)
+    told.failed = bare.deploy("three", playbook="playbooks/deploy.yml", status=500)
     assert told.failed.status != 0
     return told
 
