@@ -37,7 +37,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
 )
 
 # A process that ends within this time (seconds) after its start is no good.
-SETTLE = 1.5
+SETTLE = 2.0
 PAUSE = 0.1
 _ALIVE = ("active", "activating", "reloading")
 
@@ -106,7 +106,8 @@ def _start_processes(names: list[str], began: float) -> None:
     while True:
         states, now = unit_states(names), restarts(names)
         for name in names:
-            if states.get(name, ("", ""))[0] not in _ALIVE or now.get(name, 0) > before.get(name, 0):
+            # While it waits to be started again it is "activating".
+            if states.get(name, ("", ""))[0] != "active" or now.get(name, 0) > before.get(name, 0):
                 raise ReleaseError("processes", f"{name} ended by itself", unit_journal(name, began))
         if time.monotonic() > until:
             return

@@ -58,7 +58,7 @@ def drain(path: str, limit: float, report: Callable[[str], None], look: Callable
         quiet = quiet + 1 if not seen.waiting and not seen.accepted else 0
         if quiet == 2:
             return True
-        if seen.waiting or not seen.accepted <= before.accepted:
+        if seen.waiting or seen.accepted != before.accepted:
             changed = now
         if now - changed > SETTLED and seen.accepted:
             report(f"{len(seen.accepted)} long requests are left: they have {limit:g} s to end")

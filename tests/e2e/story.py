@@ -162,7 +162,8 @@ class Story:
             "wsgi": "story:app",
             "domains": [DOMAIN],
             "python": {"requirements": ["requirements.txt"]},
-            "server": {"workers": 2},
+            # At 100 requests a second, a tenth of them slow, 15 are in progress at any time.
+            "server": {"workers": 2, "threads": 16},
             "shared": ["data"],
             "static": {"/static/": "src:static/"},
             "health": {"path": "/health", "timeout": 8},

@@ -272,6 +272,13 @@ def test_a_stream_does_not_hold_up_the_deploy(monkeypatch: pytest.MonkeyPatch) -
     assert release_drain.SETTLED < seconds < release_drain.SETTLED + 1
 
 
+def test_requests_that_end_one_by_one_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    listings = [[str(inode) for inode in range(1, left + 1)] for left in range(5, 0, -1) for dummy in range(40)]
+    done, seconds = drained([*listings, []], monkeypatch)
+    assert done
+    assert seconds > 9
+
+
 def test_one_who_waits_is_waited_for_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     done, seconds = drained([["7", "0"]], monkeypatch, limit=20)
     assert not done
