@@ -145,7 +145,7 @@ class Machine:
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session", params=os.environ.get("STATUS_TEST_DEBIAN", "12,13").split(","))
+@pytest.fixture(scope="session", params=os.environ.get("STATUS_TEST_DEBIAN", "13").split(","))
 def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A host on which nothing is installed yet."""
     folder = tmp_path_factory.mktemp("host")
