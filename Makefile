@@ -9,7 +9,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 RUN := $(VENV)/bin/python tests/run.py
 
 .DEFAULT_GOAL := help
-.PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop docs lock build clean venv
+.PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop bench-cutover bench-report docs lock build clean venv
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,11 +47,19 @@ demo-destroy: ## Remove the demo
 	@tests/bootstrap
 	@$(VENV)/bin/python tests/demo.py down
 
-bench: bench-noop ## Every benchmark
+bench: bench-noop bench-cutover ## Every benchmark
 
 bench-noop: ## What a run costs when there is nothing to do
 	@tests/bootstrap hosts
 	$(VENV)/bin/python bench/noop.py
+
+bench-cutover: ## What a visitor notices of deploys and rollbacks
+	@tests/bootstrap hosts
+	$(VENV)/bin/python bench/cutover.py
+
+bench-report: ## Write docs/cutover.svg and its table from bench/results/cutover.json
+	@tests/bootstrap
+	$(VENV)/bin/python bench/cutover_report.py
 
 docs: ## Write docs/reference from argument_specs and plugin documentation
 	@tests/bootstrap

@@ -100,10 +100,10 @@ def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
     return round(statistics.median(numerator) / statistics.median(denominator), 2)
 
 
-def verdicts(found: Mapping[str, float]) -> list[str]:
+def verdicts(found: Mapping[str, float], goals: Sequence[Goal] = GOALS) -> list[str]:
     """One line for each goal."""
     lines = []
-    for goal in GOALS:
+    for goal in goals:
         if goal.figure in found:
             value = found[goal.figure]
             word = "met" if goal.met(value) else "NOT MET"

@@ -42,6 +42,9 @@ def say(text: str) -> None:
 class Host:
     """One test host, deployed by one playbook."""
 
+    # The site of tests/apps that a git server of the host offers.
+    sample = "hello"
+
     def __init__(self, name: str, playbook: str, debian: str, environment: dict[str, str]) -> None:
         self.name = name
         self.playbook = playbook
@@ -58,7 +61,7 @@ class Host:
         inventory = str(self.inventory / "host.yml")
         self.hosts_py("up", "--name", self.name, "--debian", self.debian, "--inventory", inventory)
         public = COUNTING_KEY.with_suffix(".pub").read_text().strip()
-        extra = {"bench_public_key": public, "bench_app": str(ROOT / "tests" / "apps" / "hello")}
+        extra = {"bench_public_key": public, "bench_app": str(ROOT / "tests" / "apps" / self.sample)}
         self.play("bench/prepare.yml", CONVERGE_SECONDS, "--extra-vars", json.dumps(extra))
 
     def down(self) -> None:
