@@ -11,11 +11,14 @@ import json
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import SECRET_KEYS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import checksum_of, wrong_checksum
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
@@ -93,21 +96,40 @@ class ActionModule(ActionBase):
             source = app["source"]
             if source["type"] == "path":
                 entry["source_digest"] = source_digest(self._local_source(source))
-            elif "@" in str(source.get("url", "")):
-                # It may hold a password.
-                hidden["source"], entry["source"] = dict(source), {**source, "url": ""}
+            elif source["type"] == "archive" and source.get("path"):
+                entry["source_digest"] = self._archive_digest(source)
+            elif "@" in str(source.get("url", "")) or any(source.get(key) for key in SECRET_KEYS):
+                # The URL may hold a password.
+                shown = {key: value for key, value in source.items() if key not in SECRET_KEYS}
+                hidden["source"], entry["source"] = dict(source), {**shown, "url": ""}
             plain[name], sealed[name] = entry, hidden
         return plain, sealed
 
-    def _local_source(self, source: dict[str, Any]) -> str:
-        """Return the absolute local directory; a relative one is looked up from where the playbook lies, then from
-        where it runs.
+    def _local(self, path: str, is_there: Callable[[str], bool]) -> str:
+        """Return an absolute local path; a relative one is looked up from where the playbook lies, then from where it
+        runs.
         """
-        path = os.path.expanduser(str(source["path"]))
+        path = os.path.expanduser(path)
         candidates = (
             [path] if os.path.isabs(path) else [os.path.join(self._loader.get_basedir(), path), os.path.abspath(path)]
         )
-        found = next((candidate for candidate in candidates if os.path.isdir(candidate)), candidates[-1])
+        return next((candidate for candidate in candidates if is_there(candidate)), candidates[-1])
+
+    def _archive_digest(self, source: dict[str, Any]) -> str:
+        """Return the SHA-256 of a local archive. Raises ReleaseError when it is missing, or not what is expected."""
+        path = self._local(str(source["path"]), os.path.isfile)
+        if not os.path.isfile(path):
+            kind = "is a directory: name it as path" if os.path.isdir(path) else "does not exist on the controller"
+            raise ReleaseError("source", f"the archive {path} {kind}")
+        found, expected = checksum_of(path), str(source.get("checksum") or "").rpartition(":")[2].lower()
+        if expected and found != expected:
+            with open(path, "rb") as stream:
+                raise wrong_checksum(path, expected, found, os.path.getsize(path), stream.read(64))
+        return found
+
+    def _local_source(self, source: dict[str, Any]) -> str:
+        """Return the absolute local directory of a source."""
+        found = self._local(str(source["path"]), os.path.isdir)
         return os.path.join(found, relative_path(source["subdir"], "source.subdir")) if source.get("subdir") else found
 
     def _render(self, file: Any, path: str, variables: dict[str, Any]) -> str:
@@ -163,6 +185,8 @@ class ActionModule(ActionBase):
             result["apps"] += done["apps"]
             for summary in done["apps"]:
                 result["changed"] = result["changed"] or summary["action"] != "none"
+                for text in summary.pop("warnings", []):
+                    display.warning(f"{host}: {text}")
                 display.display(f"{host}: {summary['action']} {summary['release']} in {summary['seconds']:.1f} s")
         result = self._stop_unlisted(common, inspected["unlisted"], result, variables)
         return _with_failures(result, failures)
@@ -191,9 +215,12 @@ class ActionModule(ActionBase):
         return self._call({**options, "keep_data": given.get("keep_data", True)}, variables)
 
     def _send_source(self, source: dict[str, Any]) -> str:
-        """Pack a local source directory and carry it to the host; return where it lies there."""
+        """Carry a local archive, or a local directory packed as one, to the host; return where it lies there."""
         self._make_tmp_path()
         remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "source.tar.gz")
+        if source["type"] == "archive":
+            self._transfer_file(self._local(str(source["path"]), os.path.isfile), remote)
+            return remote
         with tempfile.TemporaryDirectory() as folder:
             archive = os.path.join(folder, "source.tar.gz")
             pack_source(self._local_source(source), archive)
@@ -227,7 +254,8 @@ def _with_failures(result: dict[str, Any], failures: list[dict[str, Any]]) -> di
 
 
 def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:
-    return bool(finding["action"] == "deploy" and app["source"]["type"] == "path")
+    """Tell whether the host has to be sent something: what lies on the controller and makes a new release."""
+    return bool(app["source"].get("path") and finding["action"] == "deploy")
 
 
 def _summary(finding: dict[str, Any], action: str | dict[str, str]) -> dict[str, Any]:

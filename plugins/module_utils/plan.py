@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_emit as emit
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_kinds as kinds
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runtime as runtime
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_source as code
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
@@ -21,7 +22,7 @@ Check = Callable[[Report, Entry], None]
 
 # A check and the keys that it reads: with one of those not of the right type it would only repeat that.
 CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
-    (code.check_source, frozenset({"source"})),
+    (kinds.check_source, frozenset({"source"})),
     (code.check_wsgi, frozenset({"wsgi"})),
     (code.check_python, frozenset({"python"})),
     (code.check_commands, frozenset({"commands", "shared"})),

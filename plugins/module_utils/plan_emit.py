@@ -9,8 +9,10 @@ import re
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import packages_for
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import private_key, ssh_server
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import PRESETS, merge_sections
 
 # gunicorn's own default.
@@ -43,25 +45,20 @@ def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
         url = entry["source"].get("git")
         if url:
             wanted.add("git")
-        if url and not url.startswith(("http:", "https:", "file:", "git:", "/")):
+        if url and ssh_server(url):
             wanted.add("openssh-client")
     return sorted(wanted)
 
 
 def release(name: str, entry: Entry) -> dict[str, Any]:
     """Return what the module of releases takes for one application."""
-    source = entry["source"]
-    if source.get("git"):
-        code = {"type": "git", "url": source["git"], "version": source["version"], "subdir": source["subdir"]}
-    else:
-        code = {"type": "path", "path": source["path"], "subdir": source["subdir"]}
     python, commands = entry["python"], entry["commands"]
     return {
         "user": name,
         "base": base_of(name),
         "log_dir": logs_of(name),
         "keep": entry["keep"],
-        "source": code,
+        "source": code(entry["source"]),
         "python": {
             "interpreter": python["interpreter"],
             "installer": python["installer"],
@@ -84,9 +81,38 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
     }
 
 
+def code(source: Entry) -> dict[str, Any]:
+    """Return where the code comes from, as the module of releases takes it; keys that were not said are left out."""
+    if source.get("git"):
+        made = {"type": "git", "url": source["git"], "version": source["version"], "subdir": source["subdir"]}
+        access = {key: source[key] for key in ("host_key", "user", "password") if source.get(key)}
+        if source.get("deploy_key"):
+            access["deploy_key"] = private_key(source["deploy_key"])
+        return {**made, **access}
+    if source.get("pypi"):
+        name, dummy, version = exact_package(source["pypi"])
+        return {"type": "pypi", "version": f"{name}=={version}", "subdir": ""}
+    if source.get("archive"):
+        place = "url" if is_url(source["archive"]) else "path"
+        strip = True if source.get("strip") is None else source["strip"]
+        checksum = {"checksum": source["checksum"].lower()} if source.get("checksum") else {}
+        made = {"type": "archive", place: source["archive"], "strip": strip, "subdir": source["subdir"]}
+        return {**made, **checksum}
+    return {"type": "path", "path": source["path"], "subdir": source["subdir"]}
+
+
+def _source_package(source: Entry) -> list[str]:
+    """Return the requirement that is the application itself, for a source that is a package of an index."""
+    if not source.get("pypi"):
+        return []
+    name, extras, version = exact_package(source["pypi"])
+    pin = f" --hash={source['checksum'].lower()}" if source.get("checksum") else ""
+    return [f"{name}{f'[{extras}]' if extras else ''}=={version}{pin}"]
+
+
 def _python_packages(name: str, entry: Entry) -> list[str]:
     """Return the user's packages, and gunicorn with its extras; a gunicorn that the user names is not named again."""
-    asked = entry["python"]["packages"]
+    asked = [*_source_package(entry["source"]), *entry["python"]["packages"]]
     extras = packages_for(entry["server"]["worker_class"], gunicorn_settings(name, entry))
     present = {_normal_name(package) for package in [*asked, *extras]}
     return [

@@ -1,74 +1,19 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Checks of an application's code: where it comes from, what it needs, what is run."""
+"""Checks of an application's code: what is run, and what it needs. Where it comes from is in plan_kinds.py."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shlex
-import urllib.parse
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report, below, path_fault
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-# user@host:path, the short form of ssh.
-_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9._-]+:(?!//).+")
-_SCHEMES = ("https", "http", "ssh", "git", "file")
-# git-check-ref-format(1), and no text that git could take for an option.
-_BAD_VERSION = re.compile(r"^-|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/$|\.$|\.lock$")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][^\x00-\x1f\x7f]*")
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _INTERPRETER = re.compile(r"(/[\w.+/-]*/)?python3(\.\d+)?|/[\w.+/-]+")
-
-
-def check_source(report: Report, entry: Entry) -> None:
-    """Where the code comes from."""
-    source = entry.get("source") or {}
-    kinds = [kind for kind in ("git", "path") if source.get(kind) is not None]
-    if entry.get("source") is not None and len(kinds) != 1:
-        said = "names git and path" if kinds else "names neither git nor path"
-        report.add("source", "source", f"{said}: write one of {{git: URL, version: TAG}} and {{path: DIRECTORY}}")
-    if source.get("git") is not None:
-        _check_git(report, source["git"])
-        if _BAD_VERSION.search(source["version"]) or not source["version"]:
-            report.add("git-version", "source.version", f"{source['version']!r} is no branch, tag or commit of git")
-    elif kinds and source["version"] != "HEAD":
-        report.add(
-            "source", "source.version", "belongs to a git source: a directory is taken as it is, remove the version"
-        )
-    if "path" in kinds and (not source["path"].strip() or "\0" in source["path"]):
-        report.add("source", "source.path", "is empty: name a directory on the controller")
-    if source.get("subdir") and (fault := path_fault(source["subdir"])):
-        report.add("path", "source.subdir", fault)
-
-
-def _check_git(report: Report, url: str) -> None:
-    key = "source.git"
-    try:
-        parts = urllib.parse.urlsplit(url)
-        user, password = parts.username, parts.password
-    except ValueError:
-        report.add("git-url", key, "is no URL that can be read: write https://HOST/PATH or git@HOST:PATH")
-        return
-    if "://" in url and (password is not None or (user and parts.scheme in ("http", "https"))):
-        report.add(
-            "git-credentials",
-            key,
-            "holds a user name or password, which would stand in logs and in the process list: use ssh with a deploy"
-            " key (git@HOST:PATH), or give git its credentials through flask_apps_build_env",
-        )
-    elif re.search(r"[\x00-\x20\x7f]", url) or url.startswith("-") or "::" in url.split("/")[0]:
-        report.add("git-url", key, f"{url!r} is no URL that git should fetch: write https://HOST/PATH or git@HOST:PATH")
-    elif "://" in url:
-        if parts.scheme not in _SCHEMES or not (parts.netloc or parts.scheme == "file") or not parts.path.strip("/"):
-            report.add(
-                "git-url", key, f"'{url}' can't be fetched: write https://HOST/PATH, ssh://HOST/PATH or git@HOST:PATH"
-            )
-    elif not url.startswith("/") and not _SCP_LIKE.fullmatch(url):
-        report.add(
-            "git-url", key, f"'{url}' is no URL: write https://HOST/PATH or git@HOST:PATH; a directory here is path"
-        )
 
 
 def check_wsgi(report: Report, entry: Entry) -> None:

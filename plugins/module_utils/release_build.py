@@ -9,11 +9,12 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
     application_command,
     ensure_base,
@@ -22,6 +23,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
     link_shared,
     run_commands,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import fetched, place_archive
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import tree_seal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, hidden_parts
@@ -68,6 +70,7 @@ class Order:
     # Whether the commands before_switch run on this host: they do so on one host only.
     release_commands: bool = True
     known_group: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def group(self) -> int:
@@ -91,6 +94,7 @@ class Order:
         files = map(str, self.app.get("files", {}).values())
         return [
             *map(str, self.app.get("secrets", {}).values()),
+            *source_secrets(self.app.get("source", {})),
             *(part for text in files for part in hidden_parts(text)),
         ]
 
@@ -167,10 +171,20 @@ def _directory(path: str, mode: int) -> None:
 
 
 def _place_source(order: Order, source: str) -> None:
-    given = order.app["source"]
+    given, layout = order.app["source"], order.layout
+    subdirectory = relative_path(given["subdir"], "source.subdir") if given.get("subdir") else ""
     if given["type"] == "git":
-        subdirectory = relative_path(given["subdir"], "source.subdir") if given.get("subdir") else ""
-        place_commit(order.layout.mirror, given["url"], order.version, subdirectory, source, order.build_env)
+        pointers = place_commit(layout.mirror, given, order.version, subdirectory, source, order.build_env)
+        if pointers:
+            order.warnings.append(_about_pointers(pointers))
+    elif given["type"] == "archive":
+        if not order.archive and not given.get("url"):
+            raise ReleaseError("source", "the controller sent no archive")
+        archive = order.archive or fetched(given["url"], order.version, layout.archives, order.build_env)
+        place_archive(archive, order.version, source, given.get("strip", True), subdirectory)
+    elif given["type"] == "pypi":
+        # The code is a package of the environment; what is shared, and the rendered files, still come here.
+        return
     elif given["type"] == "path":
         if not order.archive:
             raise ReleaseError("source", "the controller sent no archive of the source directory")
@@ -182,7 +196,15 @@ def _place_source(order: Order, source: str) -> None:
             for name in directories + files:
                 os.chown(os.path.join(folder, name), builder.pw_uid, builder.pw_gid, follow_symlinks=False)
     else:
-        raise ReleaseError("definition", f"a source is git or path, not {given['type']!r}")
+        raise ReleaseError("definition", f"a source is git, path, archive or pypi, not {given['type']!r}")
+
+
+def _about_pointers(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"{shown}: only pointers of Git LFS, without the content, which git does not carry. Visitors would get the"
+        " pointers: commit the files themselves, or fetch them by a build command"
+    )
 
 
 def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +32,7 @@ def input_parts(
     of it.
     """
     parts: dict[str, Any] = {
-        "subdirectory": app["source"].get("subdir", ""),
+        "subdirectory": _taken(app["source"]),
         "python": {"abi": abi, **app["python"]},
         "server settings": config,
         "units": dict(units),
@@ -46,6 +47,12 @@ def input_parts(
     return {"code": version, **{name: hashlib.sha256(canonical(value)).hexdigest() for name, value in parts.items()}}
 
 
+def _taken(source: Mapping[str, Any]) -> Any:
+    """Return which part of the source is taken."""
+    subdirectory = source.get("subdir", "")
+    return subdirectory if source.get("strip", True) else [subdirectory, "with its top directory"]
+
+
 def inputs_digest(parts: Mapping[str, str]) -> str:
     """Return the digest (64 hex characters) of all parts together."""
     return hashlib.sha256(canonical({"format": FORMAT, **parts})).hexdigest()
@@ -57,9 +64,14 @@ def changed_parts(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             words.append(
-                f"code: {old.get(name, 'none')[:12]} -> {new[name][:12]}" if name == "code" else f"{name} changed"
+                f"code: {_short(old.get(name, 'none'))} -> {_short(new[name])}" if name == "code" else f"{name} changed"
             )
     return words
+
+
+def _short(version: str) -> str:
+    """Return the first characters of a commit or digest; a package's version is told as it is."""
+    return version[:12] if re.fullmatch(r"[0-9a-f]{40,64}", version) else version
 
 
 def secrets_digest(key: bytes, secrets: Mapping[str, str], files: Mapping[str, str]) -> str:

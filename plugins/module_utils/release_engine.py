@@ -119,6 +119,7 @@ def deploy(wanted: Wanted, caller: Caller) -> dict[str, Any]:
             "seconds": run.elapsed(),
             "phases": run.seconds,
             "removed": removed,
+            "warnings": order.warnings,
         }
 
 

@@ -2,17 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """git as the source of a release: which commit a version means, the mirror on the host, and the files of one commit.
 
-git runs as the build user; a password in the URL reaches it through the environment only.
+git runs as the build user; keys and passwords reach it as git_access.py says.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import urllib.parse
 from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import (
+    SSH_COMMAND,
+    git_access,
+    meaning,
+    no_connection,
+    sweep_keys,
+    without_password,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, STATE_DIRECTORY
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
@@ -24,7 +32,17 @@ GIT_CONFIG = f"{STATE_DIRECTORY}/gitconfig"
 GIT_CONFIG_TEXT = (
     "[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
 )
-_HELPER = '!f() { printf "username=%s\\npassword=%s\\n" "$FLASKWORKS_GIT_USER" "$FLASKWORKS_GIT_PASSWORD"; }; f'
+# git knows no limit of its own for a server that is silent; the first listing is small, its answer quick.
+_LISTING_SECONDS, _SLOW_LISTING_SECONDS, _FETCH_SECONDS = 20, 120, 3600
+# The exit status of timeout(1).
+_TIMED_OUT = 124
+_STALLED = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+# The lines of a file whose content lies with Git LFS (git-lfs's specification of pointers).
+_LFS_POINTER = ("^version https://git-lfs[.]github[.]com/spec/v1$", "^oid sha256:[0-9a-f]*$", "^size [0-9]*$")
+# What ssh says to a person at a terminal: its frame, and where to edit a file that is gone by then.
+_SSH_CHATTER = re.compile(
+    r"^@[@\s]*$|^Please contact your system|^Add correct host key in|^Offending \S+ key in|^\s+remove"
+)
 
 
 def commit_of(listing: str, version: str) -> str | None:
@@ -40,26 +58,9 @@ def commit_of(listing: str, version: str) -> str | None:
     return next((found[name] for name in wanted if name in found), None)
 
 
-def without_password(url: str) -> tuple[str, dict[str, str]]:
-    """Return the URL without its password, and the variables that hand user and password to git's credential helper."""
-    if "://" not in url:
-        return url, {}
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.password is None:
-        return url, {}
-    host = parts.netloc.rpartition("@")[2]
-    variables = {
-        "FLASKWORKS_GIT_USER": urllib.parse.unquote(parts.username or ""),
-        "FLASKWORKS_GIT_PASSWORD": urllib.parse.unquote(parts.password),
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "credential.helper",
-        "GIT_CONFIG_VALUE_0": _HELPER,
-    }
-    return urllib.parse.urlunsplit(parts._replace(netloc=host)), variables
-
-
 def prepare_git() -> None:
     """Write git's configuration for the build user. git passes variables on to no repository on the host itself."""
+    sweep_keys()
     os.makedirs(STATE_DIRECTORY, mode=0o755, exist_ok=True)
     try:
         with open(GIT_CONFIG, encoding="utf-8") as stream:
@@ -70,7 +71,7 @@ def prepare_git() -> None:
     replace_file(GIT_CONFIG, GIT_CONFIG_TEXT.encode(), 0o644)
 
 
-def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> str:
+def resolve_commit(source: Mapping[str, Any], build_env: Mapping[str, str]) -> str:
     """Return the full commit of a git source; a full commit needs no network.
 
     Raises ReleaseError when there is none.
@@ -78,15 +79,19 @@ def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> s
     version = str(source.get("version") or "HEAD")
     if COMMIT.match(version):
         return version
-    url, secrets = without_password(source["url"])
+    url = without_password(source["url"])[0]
     patterns = (
         [version]
         if version == "HEAD"
         else [f"refs/tags/{version}", f"refs/tags/{version}^{{}}", f"refs/heads/{version}"]
     )
-    listed = _git(["ls-remote", "--", url, *patterns], {**build_env, **secrets}, timeout=120)
-    if listed.returncode != 0:
-        raise ReleaseError("source", f"git can't read {url}", last_lines(listed.stderr, 5))
+    with git_access(source, build_env) as environment:
+        asked = ["ls-remote", "--", url, *patterns]
+        listed = _git(asked, environment, limit=_LISTING_SECONDS)
+        if listed.returncode == _TIMED_OUT:
+            _require_connection(url, environment, "read")
+            listed = _git(asked, environment, limit=_SLOW_LISTING_SECONDS)
+    _require_answer(listed, source, f"git can't read {url}")
     commit = commit_of(listed.stdout, version)
     if commit is None:
         raise ReleaseError(
@@ -96,18 +101,35 @@ def resolve_commit(source: Mapping[str, str], build_env: Mapping[str, str]) -> s
 
 
 def place_commit(
-    mirror: str, url: str, commit: str, subdirectory: str, destination: str, build_env: Mapping[str, str]
-) -> None:
-    """Write the files of a commit (of its ``subdirectory``), those of its submodules included, to ``destination``."""
-    fetch_commit(mirror, url, commit, build_env)
-    check_out(mirror, commit, subdirectory, destination, build_env)
-    listed = _git(["--git-dir", mirror, "ls-tree", "-r", "-z", f"{commit}:{subdirectory}"], build_env)
+    mirror: str,
+    source: Mapping[str, Any],
+    commit: str,
+    subdirectory: str,
+    destination: str,
+    build_env: Mapping[str, str],
+) -> list[str]:
+    """Write the files of a commit (of its ``subdirectory``), those of its submodules included, to ``destination``.
+
+    Returns the names of files that are mere pointers of Git LFS. Raises ReleaseError.
+    """
+    with git_access(source, build_env) as environment:
+        return _place(mirror, source, commit, subdirectory, destination, environment)
+
+
+def _place(
+    mirror: str, source: Mapping[str, Any], commit: str, subdirectory: str, destination: str, env: Mapping[str, str]
+) -> list[str]:
+    url = without_password(source["url"])[0]
+    fetch_commit(mirror, source, commit, env)
+    check_out(mirror, commit, subdirectory, destination, env)
+    pointers = lfs_pointers(mirror, commit, subdirectory, env)
+    listed = _git(["--git-dir", mirror, "ls-tree", "-r", "-z", f"{commit}:{subdirectory}"], env)
     links = submodule_links(listed.stdout)
     if not links:
-        return
+        return pointers
     told = _git(
         ["--git-dir", mirror, "config", "--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", r"^submodule\."],
-        build_env,
+        env,
     )
     urls = submodule_urls(told.stdout)
     for path, module_commit in links.items():
@@ -119,7 +141,19 @@ def place_commit(
             # Else a repository could ask for the mirrors of other applications, which the build user can read.
             raise ReleaseError("source", f"the submodule {whole} names a path on this host: {address}")
         module = f"{mirror}/modules/{whole.replace('/', '.')}"
-        place_commit(module, address, module_commit, "", f"{destination}/{path}", build_env)
+        inner = _place(module, {**source, "url": address}, module_commit, "", f"{destination}/{path}", env)
+        pointers += [f"{path}/{name}" for name in inner]
+    return pointers
+
+
+def lfs_pointers(mirror: str, commit: str, subdirectory: str, env: Mapping[str, str]) -> list[str]:
+    """Return the names of files of a commit whose content is not in git but with Git LFS."""
+    base = ["--git-dir", mirror, "grep", "--name-only", "-z"]
+    if not _git([*base, "filter=lfs", commit, "--", ":(glob)**/.gitattributes"], env).stdout:
+        return []
+    tree = f"{commit}:{subdirectory}" if subdirectory not in ("", ".") else commit
+    found = _git([*base, "--all-match", *(word for line in _LFS_POINTER for word in ("-e", line)), tree], env).stdout
+    return sorted(name.removeprefix(f"{tree}:").removeprefix(f"{tree}/") for name in found.split("\0") if name)
 
 
 def submodule_links(listing: str) -> dict[str, str]:
@@ -157,26 +191,25 @@ def absolute_url(parent: str, url: str) -> str:
     return prefix + separator + os.path.normpath(os.path.join(path, url))
 
 
-def fetch_commit(mirror: str, url: str, commit: str, build_env: Mapping[str, str]) -> None:
+def fetch_commit(mirror: str, source: Mapping[str, Any], commit: str, env: Mapping[str, str]) -> None:
     """Make sure that the bare mirror holds ``commit``; fetches only when it is missing. Raises ReleaseError."""
     if not os.path.exists(f"{mirror}/HEAD"):
         account = account_of(BUILD_USER)
         os.makedirs(mirror, mode=0o750, exist_ok=True)
         os.chown(mirror, account.pw_uid, account.pw_gid)
-        _checked(_git(["init", "--quiet", "--bare", mirror], build_env), "git can't create the mirror")
+        _checked(_git(["init", "--quiet", "--bare", mirror], env), "git can't create the mirror")
     has = ["--git-dir", mirror, "cat-file", "-e", f"{commit}^{{commit}}"]
-    if _git(has, build_env).returncode == 0:
+    if _git(has, env).returncode == 0:
         return
-    url, secrets = without_password(url)
-    environment = {**build_env, **secrets}
+    url = without_password(source["url"])[0]
+    _require_connection(url, env, "fetch")
     fetch = ["--git-dir", mirror, "fetch", "--quiet", "--prune", "--force", "--no-write-fetch-head", "--", url]
-    fetched = _git([*fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"], environment)
-    if _git(has, build_env).returncode != 0:
-        _checked(fetched, f"git can't fetch {url}")
+    fetched = _git([*fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"], env, limit=_FETCH_SECONDS)
+    if _git(has, env).returncode != 0:
+        _require_answer(fetched, source, f"git can't fetch {url}")
         # A commit that no branch or tag reaches; most servers hand it out by its name.
-        _checked(
-            _git([*fetch, f"+{commit}:refs/flaskworks/{commit}"], environment), f"git can't fetch {commit} from {url}"
-        )
+        single = _git([*fetch, f"+{commit}:refs/flaskworks/{commit}"], env, limit=_FETCH_SECONDS)
+        _require_answer(single, source, f"git can't fetch {commit} from {url}")
 
 
 def check_out(mirror: str, commit: str, subdirectory: str, destination: str, build_env: Mapping[str, str]) -> None:
@@ -197,15 +230,33 @@ def check_out(mirror: str, commit: str, subdirectory: str, destination: str, bui
     _checked(written, f"git can't write the files of commit {commit[:12]}")
 
 
-def _git(arguments: list[str], env: Mapping[str, str], **options: object) -> Completed:
+def _git(arguments: list[str], env: Mapping[str, str], limit: int = 0, **options: object) -> Completed:
+    """Run git as the build user; after ``limit`` seconds it is ended, with the helpers that it started."""
     environment = {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_GLOBAL": GIT_CONFIG,
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+        "GIT_SSH_COMMAND": SSH_COMMAND,
+        **_STALLED,
         **env,
     }
-    return run_as(BUILD_USER, ["git", *arguments], env=environment, **options)
+    bounded = ["timeout", "--kill-after=5", str(limit)] if limit else []
+    return run_as(BUILD_USER, [*bounded, "git", *arguments], env=environment, **options)
+
+
+def _require_connection(url: str, env: Mapping[str, str], verb: str) -> None:
+    if trouble := no_connection(url, env):
+        raise ReleaseError("source", f"git can't {verb} {url}: {trouble}")
+
+
+def _require_answer(result: Completed, source: Mapping[str, Any], problem: str) -> None:
+    if result.returncode == 0:
+        return
+    if result.returncode == _TIMED_OUT:
+        raise ReleaseError("source", f"{problem}: the server did not answer in time", last_lines(result.stderr, 5))
+    said = "\n".join(line for line in result.stderr.splitlines() if not _SSH_CHATTER.search(line))
+    explained = meaning(said, source)
+    raise ReleaseError("source", f"{problem}: {explained}" if explained else problem, last_lines(said, 12))
 
 
 def _checked(result: Completed, problem: str) -> None:

@@ -188,7 +188,11 @@ def _version(app: Mapping[str, Any], build_env: Environment) -> str:
     source = app["source"]
     if source["type"] == "git":
         return resolve_commit(source, build_env)
-    if source["type"] == "path" and app.get("source_digest"):
+    if source["type"] == "archive" and source.get("checksum"):
+        return str(source["checksum"]).rpartition(":")[2].lower()
+    if source["type"] == "pypi" and source.get("version"):
+        return str(source["version"])
+    if app.get("source_digest"):
         return str(app["source_digest"])
     raise ReleaseError("definition", f"a source of the type {source['type']!r} can't be read")
 

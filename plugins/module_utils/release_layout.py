@@ -19,6 +19,8 @@ OWNERS_DIRECTORY = "/var/lib/flaskworks/release"
 KEY_FILE = "/var/lib/flaskworks/release.key"
 CACHE_DIRECTORY = "/var/cache/flaskworks"
 RUN_DIRECTORY = "/run/flaskworks"
+# Deploy keys while git uses them: beside RUN_DIRECTORY, which nobody but root passes.
+KEYS_DIRECTORY = "/run/flaskworks-keys"
 UNIT_DIRECTORY = "/etc/systemd/system"
 WEB_GROUP = "www-data"
 
@@ -38,6 +40,10 @@ class Layout:
     @property
     def mirror(self) -> str:
         return f"{self.base}/repo.git"
+
+    @property
+    def archives(self) -> str:
+        return f"{self.base}/archives"
 
     @property
     def venvs(self) -> str:

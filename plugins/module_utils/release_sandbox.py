@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
     CACHE_DIRECTORY,
+    KEYS_DIRECTORY,
     RUN_DIRECTORY,
 )
 
@@ -39,6 +40,8 @@ BUILD_PROPERTIES = (
     "RestrictNamespaces=yes",
     "RestrictSUIDSGID=yes",
     "CapabilityBoundingSet=",
+    # git runs as the same user, for another application perhaps.
+    f"InaccessiblePaths=-{KEYS_DIRECTORY}",
     "UMask=0022",
 )
 

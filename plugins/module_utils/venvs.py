@@ -90,7 +90,7 @@ class VenvSpec:
     project_dir    absolute directory that relative names are looked up in; files outside of it are refused
     requirements   requirements files, relative to project_dir (or absolute, below it)
     constraints    constraints files, likewise
-    packages       further requirement strings, e.g. ["gunicorn==27.0.1", "redis"]
+    packages       further requirement strings, e.g. ["gunicorn==27.0.1", "redis"]; hashes may follow
     env            variables for the installer: index (PIP_* and UV_*; one set is translated for the other), proxies, CA
     lock_project   install what uv.lock in project_dir says (`uv` only)
     install_project  install the project itself too (not editable): its code becomes part of the environment
@@ -160,7 +160,7 @@ def resolve(spec: VenvSpec, abi: str, run: Runner, uv: str | None, scratch: str)
     """
     found = _read(spec)
     python = abi.partition(" ")[2]
-    wanted = [*found.lines, *spec.packages]
+    wanted = [*found.lines, *map(_bare, spec.packages)]
     constraints = list(found.constraints)
     exported: list[str] = []
     if spec.lock_project:
@@ -317,10 +317,15 @@ def _source(spec: VenvSpec, found: reqs.Requirements) -> str:
 
 
 def _read(spec: VenvSpec) -> reqs.Requirements:
+    """What the files say, and the hashes of packages that are named beside them."""
     try:
-        return reqs.read(spec.project_dir, spec.requirements, spec.constraints)
+        found = reqs.read(spec.project_dir, spec.requirements, spec.constraints)
     except reqs.RequirementsError as error:
         raise VenvError(str(error)) from error
+    for requirement, hashes in map(reqs.split_hashes, spec.packages):
+        if hashes:
+            found.hashes[reqs.name_of(requirement)] = (reqs.pinned_version(requirement), hashes)
+    return found
 
 
 def _exists(spec: VenvSpec, name: str) -> bool:

@@ -160,6 +160,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_engine, release_job, release_removal
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, scrub
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import inspect_all
@@ -213,6 +214,7 @@ def inspect(parameters: Result, predict: bool) -> Result:
         secrets = [
             *build_env.values(),
             *(str(value) for app in apps.values() for value in app.get("secrets", {}).values()),
+            *(value for app in apps.values() for value in source_secrets(app["source"])),
         ]
         lines = [f"{error.problem}\n{error.output}".strip() for error in errors]
         raise ReleaseError("inspect", scrub("\n".join(lines), secrets))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_drain, release_history
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import without_password
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import graceful_timeout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import switch
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
@@ -33,7 +34,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git impo
     is_local,
     submodule_links,
     submodule_urls,
-    without_password,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import releases_to_remove
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import prepared
@@ -91,6 +91,7 @@ def digest_of(**changes: Any) -> str:
         {"shared": ["media"]},
         {"commands": {"build": ["make"]}},
         {"source": {**APP["source"], "subdir": "x"}},
+        {"source": {**APP["source"], "strip": False}},
         {"secrets": {}},
         {"files": {}},
     ],
@@ -105,6 +106,7 @@ def test_each_input_makes_another_release(change: dict[str, Any]) -> None:
         {"health": {"path": "/other"}},
         {"keep": 9},
         {"source": {**APP["source"], "url": "https://mirror.example.org/blog.git", "version": "v1"}},
+        {"source": {**APP["source"], "deploy_key": "k", "host_key": "h", "user": "u", "password": "p", "strip": True}},
         {"secrets": {"KEY": "another"}},
         {"files": {"config.py": "X = 2\n"}},
     ],
@@ -147,6 +149,13 @@ def test_changes_are_told_in_words() -> None:
         f"code: {'a' * 12} -> {'b' * 12}",
         "units changed",
     ]
+
+
+def test_the_version_of_a_package_is_told_whole() -> None:
+    """Its first characters are those of its name."""
+    new = {"code": "flask-blog==2.1.10"}
+    assert changed_parts({"code": "a" * 64}, new) == [f"code: {'a' * 12} -> flask-blog==2.1.10"]
+    assert changed_parts({}, new) == ["code: none -> flask-blog==2.1.10"]
 
 
 def test_a_seal_breaks_when_a_file_changes(tmp_path: Path) -> None:

@@ -143,6 +143,20 @@ def test_a_given_hash_is_honoured_and_a_foreign_file_refused(
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_package_named_beside_the_files_may_have_a_hash(
+    spec: venvs.VenvSpec, wheels: Path, tmp_path: Path, uv: str, installer: str
+) -> None:
+    good = hashlib.sha256((wheels / "alpha-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    spec = replace(spec, installer=installer, packages=[f"alpha==1.0 --hash=sha256:{good}", "gamma"])
+    venv, resolved = make(spec, uv, tmp_path)
+    assert f"alpha==1.0 --hash=sha256:{good}\n" in resolved
+    assert resolved.count("--hash=") == 2
+    assert imported(venv, "VERSION", "alpha") == "1.0"
+    with pytest.raises(venvs.VenvError, match=r"(?is)alpha.*hash|hash.*alpha"):
+        make(replace(spec, packages=[f"alpha==1.0 --hash=sha256:{'0' * 64}", "gamma"]), uv, tmp_path)
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_the_project_itself_is_installed_as_a_copy(
     spec: venvs.VenvSpec, project: Path, tmp_path: Path, uv: str, installer: str
 ) -> None:
