@@ -186,6 +186,9 @@ def absolute_url(parent: str, url: str) -> str:
     if not url.startswith(("./", "../")):
         return url
     prefix, separator, path = parent.rstrip("/").partition("://")
+    if not separator and not is_local(parent):
+        # user@host:path
+        prefix, separator, path = parent.rstrip("/").partition(":")
     if not separator:
         prefix, path = "", parent.rstrip("/")
     return prefix + separator + os.path.normpath(os.path.join(path, url))
@@ -245,7 +248,11 @@ def _git(arguments: list[str], env: Mapping[str, str], limit: int = 0, **options
 
 
 def _require_connection(url: str, env: Mapping[str, str], verb: str) -> None:
-    if trouble := no_connection(url, env):
+    """Raise ReleaseError when the server takes no connection; as the host's own git configuration leads to it."""
+    if _git(["config", "--get-urlmatch", "http.proxy", url], env).stdout.strip():
+        return
+    real = _git(["ls-remote", "--get-url", "--", url], env).stdout.strip() or url
+    if trouble := no_connection(real, env):
         raise ReleaseError("source", f"git can't {verb} {url}: {trouble}")
 
 

@@ -334,6 +334,8 @@ def test_submodules_are_found() -> None:
     }
     assert absolute_url("https://x.org/me/site.git", "../theme.git") == "https://x.org/me/theme.git"
     assert absolute_url("/srv/git/site", "../theme") == "/srv/git/theme"
+    assert absolute_url("git@x.org:me/site.git", "../theme.git") == "git@x.org:me/theme.git"
+    assert absolute_url("git@x.org:site.git", "../theme.git") == "git@x.org:theme.git"
     assert absolute_url("https://x.org/a", "https://y.org/b") == "https://y.org/b"
 
 

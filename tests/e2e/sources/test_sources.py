@@ -209,13 +209,13 @@ def test_a_package_of_an_index_is_a_whole_application(sources: Sources, tmp_path
 def test_a_silent_server_ends_the_run_in_time(sources: Sources) -> None:
     started = time.monotonic()
     run = sources.deploy(
-        blog={"source": {"git": "https://127.0.0.1:8099/x.git"}},
-        shop=sources.git(git="ssh://git@127.0.0.1:8099/x.git", host_key=f"[127.0.0.1]:8099 {sources.host_key}"),
+        silent={"source": {"git": "https://127.0.0.1:8099/x.git"}},
+        still=sources.git(git="ssh://git@127.0.0.1:8099/x.git", host_key=f"[127.0.0.1]:8099 {sources.host_key}"),
     )
     seconds = time.monotonic() - started
     assert run.status != 0
     text = said(run.output)
-    assert "git can't read https://127.0.0.1:8099/x.git: 127.0.0.1 took no connection on port 8099 within" in text
+    assert "x.git: 127.0.0.1 took no connection on port 8099 within" in text, text
     assert "git can't read ssh://git@127.0.0.1:8099/x.git" in text
-    assert "timed out" in text
+    assert "timed out" in text, text
     assert seconds < 60, seconds
