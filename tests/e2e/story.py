@@ -133,8 +133,8 @@ class Story:
     def hosts(self, *words: str) -> None:
         subprocess.run([sys.executable, str(HOSTS), *words], check=True, stdin=subprocess.DEVNULL)
 
-    def up(self) -> None:
-        """Boot the host, put the repository on it, and bring v1 live with site.yml."""
+    def up(self, before: str = "true") -> None:
+        """Boot the host, run ``before`` there, put the repository on it, and bring v1 live with site.yml."""
         self.hosts("down", "--name", self.name)
         made = self.folder / "made.yml"
         self.hosts("up", "--name", self.name, "--debian", self.debian, "--publish", "80", "--inventory", str(made))
@@ -144,6 +144,7 @@ class Story:
         write_versions(repository)
         subprocess.run(["git", "-C", str(repository), "bundle", "create", "--quiet", str(bundle), "--all"], check=True)
         encoded = base64.b64encode(bundle.read_bytes()).decode()
+        self.root(before)
         self.root("apt-get -qq update && apt-get -qq install --yes curl git >/dev/null 2>&1")
         self.root(
             f"base64 --decode > /root/story.bundle && git clone -q --mirror /root/story.bundle {REPOSITORY}", encoded
@@ -245,11 +246,13 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def story(name: str, debian: str, folder: Path, collections: Path | None = None) -> Iterator[Story]:
+def story(
+    name: str, debian: str, folder: Path, collections: Path | None = None, before: str = "true"
+) -> Iterator[Story]:
     """A host with the site live, gone afterwards unless STORY_KEEP is set."""
     made = Story(name, debian, folder, collections)
     try:
-        made.up()
+        made.up(before)
         yield made
     finally:
         if not os.environ.get("STORY_KEEP"):

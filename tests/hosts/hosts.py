@@ -243,7 +243,11 @@ def up(engine: Engine, args: argparse.Namespace) -> None:
 def restart(engine: Engine, args: argparse.Namespace) -> None:
     host = get_host(engine, args.name)
     started = time.monotonic()
-    engine.run("restart", "--time=60", host.container)
+    if args.hard:
+        engine.run("kill", host.container)
+        engine.run("start", host.container)
+    else:
+        engine.run("restart", "--time=60", host.container)
     wait_booted(engine, host)
     wait_ssh(host)
     print(f"{host.name}: back after {time.monotonic() - started:.1f} s")
@@ -304,7 +308,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     sub.add_argument("--inventory-name", metavar="NAME", help="its name in the inventory (default: its own)")
     sub = command("down", down, "remove a host")
     sub.add_argument("--inventory", type=Path, metavar="FILE", help="remove this file too")
-    command("restart", restart, "reboot a host; its ports stay the same")
+    sub = command("restart", restart, "reboot a host; its ports stay the same")
+    sub.add_argument("--hard", action="store_true", help="as when the power fails")
     command("list", list_hosts, "this checkout's hosts", named=False)
     sub = command("clean", clean, "remove this checkout's hosts", named=False)
     sub.add_argument("--prefix", default="", help="only those whose names begin so")
