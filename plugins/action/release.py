@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -21,13 +21,13 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access impor
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import checksum_of, wrong_checksum
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.jobs import Job, box
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.templates import render
 
 display = Display()
 MODULE = "flaskworks.deploy.release"
-DONE = {"deploy": "deployed", "reactivate": "reactivated", "start": "started", "rollback": "rolled_back"}
 WORDS = {
     "deploy": "a new release",
     "reactivate": "a kept release again",
@@ -258,7 +258,7 @@ def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:
     return bool(app["source"].get("path") and finding["action"] == "deploy")
 
 
-def _summary(finding: dict[str, Any], action: str | dict[str, str]) -> dict[str, Any]:
+def _summary(finding: dict[str, Any], action: str | Mapping[str, str]) -> dict[str, Any]:
     done = action if isinstance(action, str) else action[finding["action"]]
     return {"app": finding["app"], "action": done, "release": finding["release"], "reason": finding["reason"]}
 

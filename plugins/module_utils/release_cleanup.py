@@ -24,7 +24,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
     write_marks,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run, end_journal, read_journal
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run, end_journal, read_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import stop_commands
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_instances,
@@ -60,6 +60,7 @@ def _settle_journal(layout: Layout, group: int) -> list[str]:
     known: dict[str, Any] = {
         key: journal[key] for key in ("by", "version", "asked", "action", "reason", "from") if key in journal
     }
+    known["action"] = DONE.get(str(known.get("action")), "none")
     outcome = "live" if live == release_id else "interrupted"
     since = str(journal.get("since", ""))
     told = any(

@@ -45,17 +45,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience, locked
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import Health
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import choose, plan_rollback
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import account_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import unit_journal, unit_states
-
-DONE = {
-    "deploy": "deployed",
-    "reactivate": "reactivated",
-    "start": "started",
-    "rollback": "rolled_back",
-    "none": "none",
-}
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,17 @@ STEPS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# What was done, for the action that was begun.
+DONE: Mapping[str, str] = MappingProxyType(
+    {
+        "deploy": "deployed",
+        "reactivate": "reactivated",
+        "start": "started",
+        "rollback": "rolled_back",
+        "none": "none",
+    }
+)
+
 
 class Run:
     """What one change does at the moment.

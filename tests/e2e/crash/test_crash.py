@@ -81,7 +81,10 @@ def converged(site: Story, setting: str, changed: int | None) -> None:
     live = site.live()
     assert site.units() == set()
     assert site.root("ls /srv/story/journal.json 2>/dev/null || true") == ""
-    assert [entry["release"] for entry in site.history() if entry["outcome"] == "live"].count(live) == 1
+    went_live = [
+        entry["release"] for entry in site.history() if (entry["outcome"], entry["action"]) == ("live", "deployed")
+    ]
+    assert went_live.count(live) == 1
     unfinished = "for r in /srv/story/releases/*; do test -e $r/release.json || echo $r; done"
     assert site.root(unfinished) == ""
     assert site.root("pgrep --euid story --full --count worker.py").strip() == "1"
