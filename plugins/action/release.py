@@ -255,7 +255,7 @@ def _with_failures(result: dict[str, Any], failures: list[dict[str, Any]]) -> di
 
 def _needs_source(app: dict[str, Any], finding: dict[str, Any]) -> bool:
     """Tell whether the host has to be sent something: what lies on the controller and makes a new release."""
-    return bool(app["source"].get("path") and finding["action"] == "deploy")
+    return finding["action"] == "deploy" and bool(app["source"].get("path"))
 
 
 def _summary(finding: dict[str, Any], action: str | Mapping[str, str]) -> dict[str, Any]:

@@ -156,8 +156,8 @@ class Story:
     def down(self) -> None:
         self.hosts("down", "--name", self.name)
 
-    def write_inventory(self, **changes: Any) -> None:
-        """Write the inventory; ``changes`` replace keys of the application."""
+    def write_inventory(self, others: Sequence[Story] = (), **changes: Any) -> None:
+        """Write the inventory, with ``others`` behind this host; ``changes`` replace keys of the application."""
         entry = {
             "source": {"git": REPOSITORY, "version": "v1"},
             "wsgi": "story:app",
@@ -177,8 +177,8 @@ class Story:
         names = r"^(PIP|UV)_(INDEX_URL|DEFAULT_INDEX)$"
         index = {name: value for name, value in os.environ.items() if re.match(names, name)}
         variables = {"flask_apps": {"story": entry}, "flask_apps_build_env": index}
-        hosts = {"story": self.connection}
-        self.inventory.write_text(yaml.safe_dump({"flask_hosts": {"hosts": hosts, "vars": variables}}))
+        hosts = {"story": self.connection, **{other.name: other.connection for other in others}}
+        self.inventory.write_text(yaml.safe_dump({"flask_hosts": {"hosts": hosts, "vars": variables}}, sort_keys=False))
 
     def root(self, command: str, stdin: str = "", check: bool = True) -> str:
         """Run a shell command as root and return its output."""
@@ -259,6 +259,6 @@ def story(
             made.down()
 
 
-def debians() -> Sequence[str]:
-    """The releases of Debian on which the stories are told."""
-    return os.environ.get("STORY_DEBIAN", "13").split(",")
+def debians(usual: str = "13") -> Sequence[str]:
+    """The releases of Debian on which a story is told."""
+    return os.environ.get("STORY_DEBIAN", usual).split(",")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 from e2e.story import BAD, DOMAIN, Story, debians, story
 from e2e.visitors import Load
 
 
-@pytest.fixture(scope="module", params=debians())
+@pytest.fixture(scope="module", params=debians("12,13"))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with story(f"story{request.param}", request.param, tmp_path_factory.mktemp("story")) as made:
         yield made
@@ -178,3 +181,24 @@ def test_the_live_release_outlives_any_pruning(site: Story) -> None:
     assert site.root("ls /srv/story/releases").split() == [site.live()]
     assert site.ask("/") == "v3"
     site.write_inventory()
+
+
+def test_hooks_run_around_a_release_that_changes(site: Story, tmp_path: Path) -> None:
+    def hook(name: str, line: str) -> str:
+        path = tmp_path / f"{name}.yml"
+        task = {"name": f"The hook {name}", "become": True, "ansible.builtin.command": {"argv": ["sh", "-c", line]}}
+        path.write_text(yaml.safe_dump([{**task, "changed_when": True}]))
+        return str(path)
+
+    before = hook("before", "readlink /srv/story/current > /root/hook.before")
+    after = hook("after", "flaskworks story run -- sh -c 'id -un; echo $SETTING' > /root/hook.after")
+    hooks = json.dumps({"flask_apps_hooks": {"before_releases": [before], "after_releases": [after]}})
+    old = site.live()
+    site.write_inventory(env={"SETTING": "for the hook"})
+    run = site.deploy("v3", "-e", hooks)
+    assert run.status == 0, run.text
+    assert site.root("cat /root/hook.before").strip() == f"releases/{old}"
+    assert site.root("cat /root/hook.after").splitlines() == ["story", "for the hook"]
+    site.root("rm /root/hook.after")
+    assert site.deploy("v3", "-e", hooks).status == 0
+    assert site.root("ls /root/hook.after 2>/dev/null || true") == "", "nothing changed, so there is no after"
