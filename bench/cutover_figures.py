@@ -113,6 +113,13 @@ def reached_bad(records: Iterable[Record]) -> int:
     return sum(record.version.startswith(BAD) for record in records)
 
 
+def broken_figures(records: Iterable[Record], actions: Sequence[Action], deploys: int) -> dict[str, int]:
+    """What so many deploys of broken releases cost: the requests that began during these actions."""
+    during = [record for record in records if any(action.begin <= record.mono <= action.end for action in actions)]
+    lost = sum(bool(record.lost) for record in during)
+    return {"deploys": deploys, "requests": len(during), "lost": lost, "reached_bad": reached_bad(during)}
+
+
 def phase_medians(history: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """The median seconds of each phase over what went live."""
     seconds: dict[str, list[float]] = {}

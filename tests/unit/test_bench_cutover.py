@@ -81,6 +81,12 @@ def test_figures_tell_inside_from_outside() -> None:
     assert found["cutover_s"] == 2.0
 
 
+def test_what_broken_releases_cost_is_counted_apart() -> None:
+    records = [record(1.0, lost="status-502"), record(5.0, lost="status-502"), record(5.5, version="bad-probe-1")]
+    found = cutover_figures.broken_figures(records, [Action("broken", "bad-probe-1", 4.0, 6.0)], 1)
+    assert found == {"deploys": 1, "requests": 2, "lost": 1, "reached_bad": 1}
+
+
 def test_phases_are_those_of_what_went_live() -> None:
     history = [
         {"outcome": "live", "phases": {"probe": 1.0, "drain": 0.5}},
@@ -122,7 +128,7 @@ def result() -> dict[str, Any]:
         "ours": {
             **side(0),
             "rollbacks": 10,
-            "refused": 4,
+            "broken": {"deploys": 4, "requests": 900, "lost": 0, "reached_bad": 0},
             "phases_s": {"deploy": {"source": 0.1, "probe": 1.2}, "rollback": {"probe": 1.1}},
         },
         "peers": {"restart": side(150), "hup": side(0)},
