@@ -48,7 +48,7 @@ RATE, POST_SHARE = 200, 0.2
 BROKEN_AFTER = {5: "bad-import-1", 10: "bad-probe-1", 15: "bad-import-2", 20: "bad-probe-2"}
 BROKEN_STEPS = {"bad-import": ("check",), "bad-probe": ("probe",)}
 # The peers: how long until the next deploy, and until somebody notices that the site is broken.
-PEER_PAUSE, PEER_NOTICES = 6.0, 3.0
+PEER_PAUSE, PEER_NOTICES = 6.0, 5.0
 RESTART, HUP = "systemctl restart peer", "systemctl kill --signal=HUP --kill-whom=main peer"
 CALM = 1.0
 
