@@ -59,7 +59,8 @@ def _seal_entry(path: str, inner: str, group: int, served: bool, allowed_link: L
     entry = os.lstat(path)
     if stat.S_ISLNK(entry.st_mode):
         target = os.readlink(path)
-        if leaves_tree(inner, target) and not allowed_link(inner, target):
+        # By its own words, or by way of another link.
+        if not allowed_link(inner, target) and (leaves_tree(inner, target) or _ends_outside(path, inner, allowed_link)):
             raise ReleaseError("seal", f"the link {inner} points outside of the release: {target}")
         os.chown(path, 0, group, follow_symlinks=False)
     elif stat.S_ISDIR(entry.st_mode):
@@ -72,6 +73,11 @@ def _seal_entry(path: str, inner: str, group: int, served: bool, allowed_link: L
         _own(path, group, PUBLIC_FILE_MODE)
     else:
         _own(path, group, PROGRAM_MODE if entry.st_mode & stat.S_IXUSR else FILE_MODE)
+
+
+def _ends_outside(path: str, inner: str, allowed_link: LinkRule) -> bool:
+    reached, root = os.path.realpath(path), os.path.realpath(path.removesuffix(inner))
+    return not f"{reached}/".startswith(f"{root}/") and not allowed_link(inner, reached)
 
 
 def _own(path: str, group: int, mode: int) -> None:

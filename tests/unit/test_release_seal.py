@@ -62,6 +62,14 @@ def test_a_link_is_never_followed(tree: Path, tmp_path: Path) -> None:
     assert victim.lstat().st_uid == USER
 
 
+def test_two_links_that_lead_outside_together_are_refused(tree: Path) -> None:
+    (tree / "deep" / "er").mkdir(parents=True)
+    (tree / "deep" / "er" / "up").symlink_to("../../pkg")
+    (tree / "evil").symlink_to("deep/er/up/../..")
+    with pytest.raises(ReleaseError, match=r"the link evil points outside"):
+        seal_tree(str(tree), GROUP)
+
+
 def test_an_allowed_link_may_leave(tree: Path) -> None:
     (tree / "python").symlink_to("/usr/bin/python3")
     seal_tree(str(tree), GROUP, allowed_link=lambda name, target: (name, target) == ("python", "/usr/bin/python3"))
