@@ -183,6 +183,17 @@ def test_the_live_release_outlives_any_pruning(site: Story) -> None:
     site.write_inventory()
 
 
+def test_a_deploy_that_needs_packages_says_which_and_what_to_do(site: Story) -> None:
+    live = site.live()
+    site.write_inventory(python={"requirements": ["requirements.txt"], "apt": ["sl"]})
+    run = site.deploy("v3")
+    assert run.status != 0
+    assert "The host lacks packages that the applications need: sl." in run.flat
+    assert "ansible-playbook flaskworks.deploy.site --tags packages --limit story" in run.flat
+    assert site.live() == live
+    site.write_inventory()
+
+
 def test_hooks_run_around_a_release_that_changes(site: Story, tmp_path: Path) -> None:
     def hook(name: str, line: str) -> str:
         path = tmp_path / f"{name}.yml"
