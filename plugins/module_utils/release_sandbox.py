@@ -27,6 +27,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Completed = subprocess.CompletedProcess[str]
 
+# What serves comes before what is being made (systemd.resource-control(5); 100 is the rule).
+BEHIND = ("CPUWeight=20", "IOWeight=20")
+
 BUILD_PROPERTIES = (
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
@@ -203,7 +206,7 @@ def run_transient(
     with _environment_file(variables) as given:
         return run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", f"--unit={unit}"]
-            + [f"--property={item}" for item in (*properties, *given, f"WorkingDirectory={cwd}")]
+            + [f"--property={item}" for item in (*BEHIND, *properties, *given, f"WorkingDirectory={cwd}")]
             + ["--", *(word.replace("$", "$$") for word in argv)],
             input=stdin or "",
         )
