@@ -70,10 +70,7 @@ class ActionModule(ActionBase):
             if given.get("state") == "absent":
                 return self._remove(given, {name: apps[name] or {} for name in names}, variables)
             if given.get("state") == "rolled_back":
-                places = {
-                    name: {key: value for key, value in (apps[name] or {}).items() if key == "base"} for name in names
-                }
-                return self._change(given, places, {}, variables)
+                return self._change(given, {name: _place(apps[name]) for name in names}, {}, variables)
             plain, sealed = self._prepare({name: apps[name] for name in names}, variables)
             return self._change(given, plain, sealed, variables)
         except ReleaseError as error:

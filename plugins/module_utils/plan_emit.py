@@ -77,6 +77,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
             for path, file in sorted(entry["files"].items())
         },
         "commands": {key: commands[key] for key in ("build", "before_switch", "once")},
+        "before_switch_on": commands["before_switch_on"],
         "health": {**entry["health"], "host": entry["health"]["host"] or _probe_host(entry["domains"])},
     }
 

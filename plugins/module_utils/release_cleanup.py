@@ -43,7 +43,8 @@ def heal(layout: Layout, group: int, run: Run) -> list[str]:
     stray = others(layout)
     for release_id, names in stray.items():
         # Killed after the switch: this one was live and may still be answering.
-        let_finish(layout, release_id, names, _graceful(layout, finished.get(release_id)), run)
+        record = finished.get(release_id, {"id": release_id})
+        let_finish(layout, release_id, names, Candidate.of_record(layout, record).graceful, run)
         remove_units(names)
     unfinished = [name for name in layout.ids() if name != layout.live() and name not in finished]
     for release_id in unfinished:
@@ -85,10 +86,6 @@ def settle_marks(layout: Layout, rolled_back: str | None, by: str, moment: str) 
         marks[rolled_back] = {"time": moment, "by": by, "to": live, **digests}
     marks.pop(str(live), None)
     write_marks(layout, marks)
-
-
-def _graceful(layout: Layout, record: Mapping[str, Any] | None) -> float:
-    return Candidate.of_record(layout, record or {"id": ""}).graceful
 
 
 def undo(layout: Layout, release_id: str, built_now: bool) -> None:

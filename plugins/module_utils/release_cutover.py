@@ -14,6 +14,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import s
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import GRACEFUL_TIMEOUT
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_drain import drain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import finished_releases
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import (
     Health,
@@ -82,7 +83,7 @@ def go_live(candidate: Candidate, run: Run) -> None:
         with run.step("timers"):
             # The old first: no moment of the calendar is served twice.
             stop_units(old)
-            start_units(units.timers)
+            start_units(units.timers, "timers")
 
 
 def _probe(candidate: Candidate, run: Run) -> None:
@@ -101,7 +102,7 @@ def _probe(candidate: Candidate, run: Run) -> None:
 def _start_processes(names: list[str], began: float) -> None:
     """Start background processes, and see that they stay."""
     before = restarts(names)
-    start_units(names)
+    start_units(names, "processes")
     until = time.monotonic() + SETTLE
     while True:
         states, now = unit_states(names), restarts(names)
@@ -145,14 +146,16 @@ def others(layout: Layout) -> dict[str, list[str]]:
     }
 
 
-def retire_others(layout: Layout, graceful: float, run: Run) -> None:
-    """Let every other instance finish what it has in hand, then stop and forget it."""
+def retire_others(layout: Layout, run: Run) -> None:
+    """Let every other instance finish what it has in hand, as long as it was promised, then stop and forget it."""
     old = others(layout)
     if not old:
         return
     with run.step("drain"):
+        records = finished_releases(layout)
         for release_id, names in old.items():
-            let_finish(layout, release_id, names, graceful, run)
+            record = records.get(release_id, {"id": release_id})
+            let_finish(layout, release_id, names, Candidate.of_record(layout, record).graceful, run)
     with run.step("stop"):
         remove_units([name for names in old.values() for name in names])
 

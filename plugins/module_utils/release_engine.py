@@ -62,7 +62,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a deploy is to bring live. ``commands``: whether before_switch runs on this host."""
+    """What a deploy is to bring live. ``commands``: whether this host is the first one of the application."""
 
     name: str
     app: Mapping[str, Any]
@@ -85,7 +85,8 @@ def deploy(wanted: Wanted, caller: Caller) -> dict[str, Any]:
         record_owner(wanted.owner, wanted.name, "active")
         abi = find_abi(str(wanted.app["python"].get("interpreter", "python3")))
         order = make_order(wanted.name, wanted.app, wanted.version, wanted.build_env, abi, make_host_key())
-        order.archive, order.by, order.release_commands = wanted.archive, caller.by, wanted.commands
+        order.archive, order.by = wanted.archive, caller.by
+        order.release_commands = wanted.commands or order.app.get("before_switch_on") == "each_host"
         run = Run(layout, caller.by, caller.report)
         healed = heal(layout, order.group, run)
         finding = inspect_app(order)
@@ -129,7 +130,9 @@ def rollback(name: str, base: str, release: str, caller: Caller) -> dict[str, An
         candidate = Candidate.of_record(layout, record)
         group = account_of(str(record.get("user", name))).pw_gid
         facts = {"version": finding.version, "asked": record.get("source", {}).get("version", "")}
-        back_from = finding.live if finding.live and candidate.release < finding.live else None
+        # To an older one, or to where no name was needed: that is back. By name to a younger one is on.
+        back = finding.live and (not release or candidate.release < finding.live)
+        back_from = finding.live if back and candidate.release != finding.live else None
         run.begin(
             "rollback", candidate.release, reason=finding.reason, **facts, **({"from": back_from} if back_from else {})
         )
@@ -147,7 +150,7 @@ def _bring_live(
     """Switch, let the old release end, and write all down; return the releases that were pruned."""
     layout = candidate.layout
     go_live(candidate, run)
-    retire_others(layout, candidate.graceful, run)
+    retire_others(layout, run)
     with run.step("history"):
         settle_marks(layout, back_from, run.by, timestamp())
         entry = {"release": candidate.release, "by": run.by, **facts}
@@ -177,7 +180,7 @@ def _reported(order: Order, finding: Finding, candidate: Candidate, run: Run) ->
 def host_error(error: OSError) -> ReleaseError:
     """Return what went wrong with the host itself, in words."""
     cures = {
-        errno.ENOSPC: "free some space (old releases go with a smaller `keep`), then run again",
+        errno.ENOSPC: "free some space, then run again",
         errno.EDQUOT: "free some space, then run again",
         errno.EROFS: "the file system is mounted read-only: see what the kernel says with `dmesg`, mount it writable",
     }

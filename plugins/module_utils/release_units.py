@@ -140,11 +140,11 @@ def blocks_of(text: str) -> dict[str, dict[str, str]]:
     return {facts["Id"]: facts for facts in blocks if "Id" in facts}
 
 
-def start_units(names: Sequence[str]) -> None:
+def start_units(names: Sequence[str], step: str = "start") -> None:
     """Start units in their order. Starts by hand count towards the start limit, so it is reset. Raises ReleaseError."""
     run(["systemctl", "reset-failed", *names])
     for name in in_start_order(names):
-        _systemctl("start", "start", name)
+        _systemctl(step, "start", name)
 
 
 def enable_units(names: Sequence[str]) -> None:
@@ -183,7 +183,7 @@ def remove_units(names: Collection[str]) -> None:
     for name in names:
         if os.path.lexists(f"{UNIT_DIRECTORY}/{name}"):
             os.unlink(f"{UNIT_DIRECTORY}/{name}")
-    _systemctl("units", "daemon-reload")
+    _systemctl("stop", "daemon-reload")
 
 
 def unit_journal(unit: str, since: float) -> str:
