@@ -213,7 +213,8 @@ class ActionModule(ActionBase):
 
     def _send_source(self, source: dict[str, Any]) -> str:
         """Carry a local archive, or a local directory packed as one, to the host; return where it lies there."""
-        self._make_tmp_path()
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
         remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "source.tar.gz")
         if source["type"] == "archive":
             self._transfer_file(self._local(str(source["path"]), os.path.isfile), remote)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_filesystem
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
     application_command,
@@ -46,6 +47,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal imp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
+
+# Variables of the build that nobody is to read in an error message.
+_SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|AUTH|CREDENTIAL", re.IGNORECASE)
 
 
 @dataclass
@@ -92,7 +96,9 @@ class Order:
 
     def secret_values(self) -> list[str]:
         files = map(str, self.app.get("files", {}).values())
+        tokens = (value for name, value in self.build_env.items() if _SECRET_NAME.search(name))
         return [
+            *tokens,
             *map(str, self.app.get("secrets", {}).values()),
             *source_secrets(self.app.get("source", {})),
             *(part for text in files for part in hidden_parts(text)),
@@ -137,7 +143,9 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
 
 
 def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
+    """Write the record, when all that it vouches for is on the disk."""
     app = order.app
+    sync_filesystem(order.layout.release(release_id))
     record = {
         "id": release_id,
         "created": timestamp(),
@@ -147,6 +155,9 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
         "digest": order.digest,
         "secrets_digest": order.secrets_digest,
         "parts": dict(order.parts),
+        "secrets": sorted(app.get("secrets", {})),
+        "files": sorted(app.get("files", {})),
+        "error_log": order.error_log,
         "health": dict(app.get("health", {})),
         "graceful_timeout": graceful_timeout(app),
         "venv": os.path.basename(venv),

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs_seal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import (
     Candidate,
     let_finish,
@@ -23,9 +24,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
     releases_to_remove,
     write_marks,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import RELEASE_ID, Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run, end_journal, read_journal
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import stop_commands
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run, stop_commands
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_instances,
     release_units,
@@ -33,7 +34,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
 )
 
 
-def heal(layout: Layout, group: int, run: Run) -> list[str]:
+def heal(layout: Layout, group: int, change: Run) -> list[str]:
     """Finish or take back what an interrupted change left: its commands, its line in the history, its mark, instances
     that are not live, releases that were never finished. Returns in words what there was.
     """
@@ -44,7 +45,7 @@ def heal(layout: Layout, group: int, run: Run) -> list[str]:
     for release_id, names in stray.items():
         # Killed after the switch: this one was live and may still be answering.
         record = finished.get(release_id, {"id": release_id})
-        let_finish(layout, release_id, names, Candidate.of_record(layout, record).graceful, run)
+        let_finish(layout, release_id, names, Candidate.of_record(layout, record).graceful, change)
         remove_units(names)
     unfinished = [name for name in layout.ids() if name != layout.live() and name not in finished]
     for release_id in unfinished:
@@ -105,7 +106,7 @@ def discard(layout: Layout, release_id: str) -> None:
 
 def prune(layout: Layout, keep: int) -> list[str]:
     """Delete releases beyond ``keep`` and environments that no release needs; return the deleted releases."""
-    in_use = set(installed_instances(layout.app)) | ({layout.live() or ""} - {""})
+    in_use = {*installed_instances(layout.app), *commands_in(layout), layout.live() or "", layout.before() or ""}
     gone = releases_to_remove(layout.ids(), read_history(layout), keep, in_use)
     for release_id in gone:
         discard(layout, release_id)
@@ -113,8 +114,14 @@ def prune(layout: Layout, keep: int) -> list[str]:
     return gone
 
 
+def commands_in(layout: Layout) -> set[str]:
+    """Return the releases in which somebody runs a command at the moment (flaskworks APP run)."""
+    shown = run(["systemctl", "show", "--property=WorkingDirectory", f"flaskworks-run.{layout.app}.*"]).stdout
+    return {word for line in shown.splitlines() for word in line.split("/") if RELEASE_ID.match(word)}
+
+
 def _prune_environments(layout: Layout, records: Collection[Mapping[str, Any]]) -> None:
     used = {str(record.get("venv")) for record in records}
     for name in os.listdir(layout.venvs) if os.path.isdir(layout.venvs) else []:
         if name not in used:
-            shutil.rmtree(f"{layout.venvs}/{name}")
+            venvs_seal.discard(f"{layout.venvs}/{name}")

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe im
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     enable_units,
+    forget_stamps,
     install_units,
     installed_instances,
     kinds_of,
@@ -76,6 +77,7 @@ def go_live(candidate: Candidate, run: Run) -> None:
             _start_processes(units.processes, run.began)
     with run.step("enable"):
         enable_units(units.lasting)
+    was_live = layout.live() == release_id
     with run.step("switch"):
         switch(layout, release_id)
     old = [name for names in others(layout).values() for name in names if name.endswith(".timer")]
@@ -83,6 +85,7 @@ def go_live(candidate: Candidate, run: Run) -> None:
         with run.step("timers"):
             # The old first: no moment of the calendar is served twice.
             stop_units(old)
+            forget_stamps([] if was_live else units.timers)
             start_units(units.timers, "timers")
 
 

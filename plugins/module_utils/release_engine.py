@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover 
     go_live,
     retire_others,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import (
     ReleaseError,
     failure_report,
@@ -44,7 +47,11 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout, new_release_id
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience, locked
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import Health
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import choose, plan_rollback
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import (
+    choose,
+    plan_rollback,
+    unfinished,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import account_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import unit_journal, unit_states
@@ -120,13 +127,15 @@ def rollback(name: str, base: str, release: str, caller: Caller) -> dict[str, An
     """Bring an earlier release live, as it was: code, environment, settings, units. Raises ReleaseError."""
     layout = Layout(name, base)
     # Before the lock: an application that is not there gets no lock file.
-    choose(layout, release)
+    choose(layout, release or unfinished(layout))
     with locked(layout, caller.by, caller.seen, caller.patience, caller.report):
         run = Run(layout, caller.by, caller.report)
-        heal(layout, 0, run)
-        finding, record = plan_rollback(layout, release)
+        begun = "" if release else unfinished(layout)
+        heal(layout, _group_of(layout), run)
+        finding, record = plan_rollback(layout, release or begun)
         if finding.action == "none":
-            return {**_summary(finding, "none", finding.release), "seconds": run.elapsed()}
+            healed = DONE["rollback"] if begun else "none"
+            return {**_summary(finding, healed, finding.release), "seconds": run.elapsed()}
         candidate = Candidate.of_record(layout, record)
         group = account_of(str(record.get("user", name))).pw_gid
         facts = {"version": finding.version, "asked": record.get("source", {}).get("version", "")}
@@ -175,6 +184,10 @@ def _reported(order: Order, finding: Finding, candidate: Candidate, run: Run) ->
         raise _failed(order, finding, candidate, run, error, position) from error
     except OSError as error:
         raise _failed(order, finding, candidate, run, host_error(error), position) from error
+    except Exception as error:  # pylint: disable=broad-except
+        # A fault of this code, or a broken archive: what was begun is taken back all the same.
+        fault = ReleaseError("module", f"{type(error).__name__}: {error}", traceback.format_exc())
+        raise _failed(order, finding, candidate, run, fault, position) from error
 
 
 def host_error(error: OSError) -> ReleaseError:
@@ -189,9 +202,35 @@ def host_error(error: OSError) -> ReleaseError:
 
 
 def _kept_order(layout: Layout, record: Mapping[str, Any], group: int) -> Order:
-    """Return what a failure report needs of a release whose definition is no longer known."""
-    app = {"user": record.get("user", layout.app), "base": layout.base, "gunicorn": {"settings": {}}}
+    """Return what a failure report needs of a release whose definition is no longer known: above all its secrets."""
+    release_id = str(record["id"])
+    values = read_environment(_text_of(layout.environment(release_id)))
+    names = record.get("secrets", list(values))
+    files = {name: _text_of(f"{layout.source(release_id)}/{name}") for name in record.get("files", [])}
+    app = {
+        "user": record.get("user", layout.app),
+        "base": layout.base,
+        "gunicorn": {"settings": {"errorlog": record.get("error_log", f"/var/log/{layout.app}/error.log")}},
+        "secrets": {name: value for name, value in values.items() if name in names},
+        "files": files,
+    }
     return Order(app, layout, str(finding_version(record)), {}, "", "", "", {}, {}, known_group=group)
+
+
+def _group_of(layout: Layout) -> int:
+    """Return the group that reads the application's history."""
+    try:
+        return os.stat(layout.history).st_gid
+    except OSError:
+        return 0
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
 
 
 def finding_version(record: Mapping[str, Any]) -> str:

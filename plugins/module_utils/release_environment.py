@@ -38,5 +38,11 @@ def environment_text(variables: Mapping[str, str]) -> str:
     return "".join(f'{name}="{_SPECIAL.sub(_escaped, value)}"\n' for name, value in sorted(variables.items()))
 
 
+def read_environment(text: str) -> dict[str, str]:
+    """Return the variables of a text that environment_text() made."""
+    found = re.findall(r'^([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"$', text, re.MULTILINE | re.DOTALL)
+    return {name: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for name, value in found}
+
+
 def _escaped(matched: re.Match[str]) -> str:
     return "\\" + matched.group(1)

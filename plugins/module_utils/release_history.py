@@ -6,16 +6,23 @@ may go.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import KEY_FILE, OWNERS_DIRECTORY, Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
+    KEY_FILE,
+    OWNERS_DIRECTORY,
+    RUN_DIRECTORY,
+    Layout,
+)
 
 OWNER_NAME = re.compile(r"^[A-Za-z0-9_.-]+$")
 
@@ -38,10 +45,18 @@ def finished_releases(layout: Layout) -> dict[str, dict[str, Any]]:
 
 def append_history(layout: Layout, entry: Mapping[str, Any], group: int) -> None:
     """Add one line to the application's history."""
-    descriptor = os.open(layout.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
-    with open(descriptor, "a", encoding="utf-8") as stream:
-        os.fchown(stream.fileno(), 0, group)
-        stream.write(json.dumps({"time": timestamp(), **entry}, sort_keys=True) + "\n")
+    descriptor = os.open(layout.history, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o640)
+    with open(descriptor, "r+b") as stream:
+        os.fchown(descriptor, 0, group)
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(end - 1, 0))
+        # A line that a crash has cut short takes no other with it.
+        torn = stream.read(1) not in (b"", b"\n")
+        stream.seek(end)
+        line = json.dumps({"time": timestamp(), **entry}, sort_keys=True) + "\n"
+        stream.write(b"\n" * torn + line.encode())
+        stream.flush()
+        os.fsync(descriptor)
 
 
 def read_history(layout: Layout) -> list[dict[str, Any]]:
@@ -134,12 +149,22 @@ def host_key() -> bytes | None:
 
 def make_host_key() -> bytes:
     """Return the host's key; makes it when there is none."""
-    key = host_key()
-    if key is None:
-        key = os.urandom(32).hex().encode()
-        os.makedirs(os.path.dirname(KEY_FILE), mode=0o755, exist_ok=True)
-        replace_file(KEY_FILE, key)
+    with host_wide():
+        key = host_key()
+        if key is None:
+            key = os.urandom(32).hex().encode()
+            os.makedirs(os.path.dirname(KEY_FILE), mode=0o755, exist_ok=True)
+            replace_file(KEY_FILE, key)
     return key
+
+
+@contextlib.contextmanager
+def host_wide() -> Iterator[None]:
+    """Hold, for a moment, what all applications of the host share."""
+    os.makedirs(RUN_DIRECTORY, mode=0o700, exist_ok=True)
+    with open(f"{RUN_DIRECTORY}/.host.lock", "a", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def owner_apps(owner: str) -> dict[str, str]:
@@ -160,13 +185,18 @@ def other_owner(owner: str, app: str) -> str | None:
 
 def record_owner(owner: str, app: str, state: str | None) -> None:
     """Write down that an application is the owner's; ``state`` None takes it off the list."""
-    apps = owner_apps(owner)
-    if apps.get(app) == state:
-        return
-    if state is None:
-        apps.pop(app)
-    else:
-        apps[app] = state
+    with host_wide():
+        apps = owner_apps(owner)
+        if apps.get(app) == state:
+            return
+        if state is None:
+            apps.pop(app)
+        else:
+            apps[app] = state
+        _write_owner(owner, apps)
+
+
+def _write_owner(owner: str, apps: Mapping[str, str]) -> None:
     os.makedirs(OWNERS_DIRECTORY, mode=0o755, exist_ok=True)
     replace_file(_owner_file(owner), (json.dumps({"apps": apps}, indent=1, sort_keys=True) + "\n").encode(), 0o644)
 

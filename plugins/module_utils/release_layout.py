@@ -116,6 +116,14 @@ class Layout:
             return None
         return name if RELEASE_ID.match(name) else None
 
+    def before(self) -> str | None:
+        """Return the id that ``previous`` points to, or None. Reads the host."""
+        try:
+            name = os.path.basename(os.readlink(self.previous))
+        except OSError:
+            return None
+        return name if RELEASE_ID.match(name) else None
+
     def ids(self) -> list[str]:
         """Return all release ids on the host, oldest first, finished or not. Reads the host."""
         try:

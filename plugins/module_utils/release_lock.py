@@ -51,8 +51,12 @@ def locked(
     The kernel frees it when its holder dies. Raises ReleaseError while somebody else has it.
     """
     os.makedirs(RUN_DIRECTORY, mode=0o700, exist_ok=True)
-    with open(lock_path(layout.app), "a+", encoding="utf-8") as stream:
-        _take(stream, layout, patience or Patience(), report)
+    with contextlib.ExitStack() as stack:
+        while True:
+            stream = stack.enter_context(open(lock_path(layout.app), "a+", encoding="utf-8"))
+            _take(stream, layout, patience or Patience(), report)
+            if _is_current(stream, lock_path(layout.app)):
+                break
         stream.truncate(0)
         stream.write(json.dumps({"by": by, "since": timestamp(), "pid": os.getpid(), "job": job}))
         stream.flush()
@@ -83,6 +87,14 @@ def _take(stream: TextIO, layout: Layout, patience: Patience, report: Callable[[
         elif waited >= patience.wait and (not seen or seen != first_seen or waited > SILENCE):
             raise ReleaseError("lock", taken(layout, holder))
         time.sleep(PAUSE)
+
+
+def _is_current(stream: TextIO, path: str) -> bool:
+    """Tell whether the file is still the one of that name: the removal of an application deletes it."""
+    try:
+        return os.fstat(stream.fileno()).st_ino == os.stat(path).st_ino
+    except OSError:
+        return False
 
 
 def read_holder(stream: TextIO) -> dict[str, Any]:

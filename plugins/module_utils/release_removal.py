@@ -54,14 +54,16 @@ def remains(layout: Layout, log_dir: str, keep_data: bool) -> list[str]:
     return [path for path in paths if os.path.lexists(path)]
 
 
+def all_units(layout: Layout) -> set[str]:
+    """Return the units of all releases that are on the host."""
+    found = installed_instances(layout.app).items()
+    return {unit for release_id, names in found for unit in {*names, *release_units(layout, release_id)}}
+
+
 def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who: str, predict: bool) -> dict[str, Any]:
     """Take an application off the host: units, releases, environments; its shared/ and its logs too when not kept."""
     layout = Layout(name, base)
-    units = {
-        unit
-        for release, names in installed_instances(name).items()
-        for unit in {*names, *release_units(layout, release)}
-    }
+    units = all_units(layout)
     paths = remains(layout, log_dir, keep_data)
     if (foreign := other_owner(owner, name)) is not None:
         raise ReleaseError("definition", f"the application {name} belongs to another owner on this host: {foreign}")
@@ -75,8 +77,9 @@ def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who:
         return result
     with locked(layout, who):
         stop_commands(name)
-        remove_units(units)
-        for path in paths:
+        # Seen anew: a deploy may have been waited for.
+        remove_units(all_units(layout))
+        for path in remains(layout, log_dir, keep_data):
             if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             elif os.path.lexists(path):

@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect 
     record_facts,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import read_journal
 
 
 def choose(layout: Layout, asked: str) -> Mapping[str, Any]:
@@ -48,6 +49,15 @@ def choose(layout: Layout, asked: str) -> Mapping[str, Any]:
     return finished[good]
 
 
+def unfinished(layout: Layout) -> str:
+    """Return the release that an interrupted rollback has brought live already, or an empty text: the next rollback
+    finishes that one and goes no further.
+    """
+    journal = read_journal(layout)
+    live = layout.live()
+    return str(live) if journal.get("action") == "rollback" and journal.get("release") == live else ""
+
+
 def plan_rollback(layout: Layout, asked: str) -> tuple[Finding, Mapping[str, Any]]:
     """Return what a rollback does, and the record of its release. Raises ReleaseError when that can't be used."""
     record = choose(layout, asked)
@@ -67,7 +77,7 @@ def plan_rollback(layout: Layout, asked: str) -> tuple[Finding, Mapping[str, Any
         if not finding.reason:
             finding.action = "none"
         return finding, record
-    finding.reason = [f"back from {live}" if live and release_id < live else f"on from {live}"]
+    finding.reason = [f"back from {live}" if live and (not asked or release_id < live) else f"on from {live}"]
     return finding, record
 
 

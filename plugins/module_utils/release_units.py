@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import UnitError, render_unit
 
+TIMER_STAMPS = "/var/lib/systemd/timers"
 # Sockets first: a service that is started without its socket would wait for it.
 _ORDER = {"socket": 0, "service": 1, "timer": 2}
 
@@ -171,6 +173,16 @@ def stop_soon(names: Collection[str]) -> None:
         run(["systemctl", "stop", "--no-block", *sorted(names)])
 
 
+def forget_stamps(names: Collection[str]) -> None:
+    """Forget when persistent timers last ran (systemd.timer(5), Persistent=): each release has timers of its own, and
+    one that was away has missed nothing.
+    """
+    for name in names:
+        if name.endswith(".timer"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{TIMER_STAMPS}/stamp-{name}")
+
+
 def remove_units(names: Collection[str]) -> None:
     """Stop units, forget and delete them. Timers and sockets first: they would start their services again."""
     if not names:
@@ -178,6 +190,7 @@ def remove_units(names: Collection[str]) -> None:
     starters = [name for name in names if not name.endswith(".service")]
     for group in (starters, [name for name in names if name not in starters]):
         stop_units(group)
+    forget_stamps(names)
     run(["systemctl", "disable", "--quiet", "--no-reload", *sorted(names)])
     run(["systemctl", "reset-failed", *sorted(names)])
     for name in names:

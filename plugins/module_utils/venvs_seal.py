@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -12,7 +11,7 @@ import shutil
 import time
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_filesystem
 
 MARKER = ".flaskworks-venv.json"
 FROZEN = "flaskworks-requirements.txt"
@@ -31,7 +30,7 @@ def seal(dest: str, *, inputs: str, abi: str, resolved: str) -> None:
         "inputs": [inputs, *(item for item in known if item != inputs)],
         "made": before["made"] if before else int(time.time()),
     }
-    _sync_filesystem(dest)
+    sync_filesystem(dest)
     # As a new file: the directory may be another user's, who must not lead root's writing elsewhere by a link.
     text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     replace_file(os.path.join(dest, MARKER), text.encode(), 0o644)
@@ -75,14 +74,3 @@ def discard(dest: str) -> None:
         os.unlink(os.path.join(dest, MARKER))  # first: what a killed removal leaves must not look complete
     if os.path.lexists(dest):
         shutil.rmtree(dest)
-
-
-def _sync_filesystem(path: str) -> None:
-    """syncfs(2): thousands of files in one call, without waiting for the host's other file systems."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-    finally:
-        os.close(descriptor)

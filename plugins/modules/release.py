@@ -166,7 +166,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git impo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import inspect_all
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import plan_rollback
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import (
+    plan_rollback,
+    unfinished,
+)
 
 OPTIONS: dict[str, Any] = {
     "apps": {"type": "dict", "required": True},
@@ -204,7 +207,8 @@ def unsealed(parameters: Result) -> tuple[dict[str, dict[str, Any]], dict[str, s
 def inspect(parameters: Result, predict: bool) -> Result:
     """Return what each application needs, and which ones are no longer listed."""
     if parameters["state"] == "rolled_back":
-        found = [plan_rollback(layout, parameters["release"] or "")[0] for layout in layouts(parameters)]
+        asked = parameters["release"] or ""
+        found = [plan_rollback(layout, asked or unfinished(layout))[0] for layout in layouts(parameters)]
         return {"changed": False, "findings": [finding.as_dict() for finding in found], "unlisted": []}
     apps, build_env = unsealed(parameters)
     if not predict:

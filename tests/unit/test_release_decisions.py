@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import release_drain, release_history
+from ansible_collections.flaskworks.deploy.plugins.module_utils import (
+    release_cleanup,
+    release_drain,
+    release_history,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import without_password
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import graceful_timeout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import switch
@@ -46,6 +50,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
     relative_path,
     shared_served,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import unfinished
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
     application_properties,
     run_transient,
@@ -231,6 +236,43 @@ def test_a_torn_line_of_history_is_left_out(tmp_path: Path) -> None:
     with open(layout.history, "a") as stream:
         stream.write('{"release": "2", "outc')
     assert [entry["release"] for entry in release_history.read_history(layout)] == ["1"]
+    release_history.append_history(layout, {"release": "3"}, os.getgid())
+    assert [entry["release"] for entry in release_history.read_history(layout)] == ["1", "3"]
+
+
+def test_the_way_back_leads_to_what_was_live_and_is_good() -> None:
+    history = [{"release": name, "outcome": "live"} for name in ("1", "2", "3")]
+    history.append({"release": "4", "outcome": "failed"})
+    assert release_history.previous_good(history, "3", {"1", "2", "3", "4"}, {}) == "2"
+    assert release_history.previous_good(history, "3", {"1", "3", "4"}, {}) == "1"
+    assert release_history.previous_good(history, "2", {"1", "2", "3"}, {"3": {}}) == "1"
+    assert release_history.previous_good(history, "1", {"1"}, {}) is None
+
+
+def test_an_interrupted_rollback_goes_no_further(tmp_path: Path) -> None:
+    layout = Layout("blog", str(tmp_path))
+    (tmp_path / "current").symlink_to("releases/20260101-000000-aaaaaaaa")
+    assert unfinished(layout) == ""
+    for action, release, expected in (
+        ("rollback", "20260101-000000-aaaaaaaa", "20260101-000000-aaaaaaaa"),
+        ("rollback", "20260101-000001-bbbbbbbb", ""),
+        ("deploy", "20260101-000000-aaaaaaaa", ""),
+    ):
+        Path(layout.journal).write_text(json.dumps({"action": action, "release": release}))
+        assert unfinished(layout) == expected
+
+
+def test_what_a_page_still_asks_for_is_never_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout("blog", str(tmp_path))
+    ids = [f"20260101-00000{number}-aaaaaaaa" for number in range(4)]
+    for release_id in ids:
+        os.makedirs(layout.release(release_id))
+        Path(layout.record(release_id)).write_text(json.dumps({"id": release_id, "seal": "x"}))
+    (tmp_path / "current").symlink_to(f"releases/{ids[3]}")
+    (tmp_path / "previous").symlink_to(f"releases/{ids[0]}")
+    monkeypatch.setattr(release_cleanup, "commands_in", lambda layout: {ids[1]})
+    monkeypatch.setattr(release_cleanup, "installed_instances", lambda app: {})
+    assert release_cleanup.prune(layout, 1) == [ids[2]]
 
 
 LISTING = """Num       RefCount Protocol Flags    Type St Inode Path

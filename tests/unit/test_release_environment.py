@@ -6,6 +6,7 @@ import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import (
     environment_problems,
     environment_text,
+    read_environment,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +94,8 @@ def test_impossible_variables_are_refused_without_their_value(name: str, value: 
     assert repr(value) not in problem
     with pytest.raises(ValueError, match=r"variable|holds|Unicode"):
         environment_text({name: value})
+
+
+@given(st.dictionaries(NAMES, VALUES))
+def test_what_was_written_can_be_read_back(variables: dict[str, str]) -> None:
+    assert read_environment(environment_text(variables)) == variables

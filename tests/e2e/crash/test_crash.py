@@ -6,6 +6,7 @@ written to the journal. The steps are those of the code.
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -102,6 +103,21 @@ def test_the_module_is_killed(site: Story, visitors: Load, setting: str, step: s
     assert "was cut short while" in run.flat
     assert site.ask("/setting") in {before, setting}
     converged(site, setting, 1)
+
+
+@pytest.mark.parametrize("step", tuple(STEPS)[tuple(STEPS).index("units") : tuple(STEPS).index("prune")])
+def test_the_way_back_is_killed(site: Story, visitors: Load, setting: str, step: str) -> None:
+    """The next rollback finishes this one, and goes no further back."""
+    earlier = site.live()
+    assert site.play("deploy").status == 0
+    bad = site.live()
+    site.root(f"echo {step} > /run/kill-at")
+    assert site.play("rollback", "-e", "app=story").status != 0
+    run = site.play("rollback", "-e", "app=story")
+    assert (run.status, run.changed, site.live()) == (0, 1, earlier), run.text
+    assert list(json.loads(site.root("cat /srv/story/rolled_back.json"))) == [bad]
+    assert site.units() == set()
+    site.root("rm /srv/story/rolled_back.json")
 
 
 @pytest.mark.parametrize("step", STEPS)
