@@ -13,6 +13,8 @@ from typing import Any
 
 # The time that one request may take, within the whole limit.
 REQUEST_TIMEOUT = 10.0
+# Of a longer body the beginning counts.
+MOST_READ = 65536
 PAUSE = 0.1
 # How often (seconds) a person is told what is waited for.
 TOLD = 5.0
@@ -44,15 +46,29 @@ class ProbeError(Exception):
     """No good answer in time; the text is the last answer in words."""
 
 
+class _BoundedSocket(socket.socket):
+    """A socket on which the whole answer has one deadline; a timeout of its own begins again with every byte."""
+
+    deadline = float("inf")
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.settimeout(left)
+        return super().recv_into(buffer, nbytes, flags)
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._path = path
+        self._path, self._limit = path, timeout
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        self.sock = bounded = _BoundedSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bounded.deadline = time.monotonic() + self._limit
+        bounded.settimeout(self._limit)
+        bounded.connect(self._path)
 
 
 def wait_until_healthy(
@@ -81,7 +97,7 @@ def wait_until_healthy(
 
 
 def ask(path: str, health: Health, timeout: float) -> tuple[str, bool]:
-    """Send one request; return its answer in words and whether it is a good one."""
+    """Send one request; return its answer in words and whether it is a good one. Takes no longer than ``timeout``."""
     headers = {
         "Host": health.host,
         "X-Forwarded-Proto": health.scheme,
@@ -89,12 +105,18 @@ def ask(path: str, health: Health, timeout: float) -> tuple[str, bool]:
         "Connection": "close",
     }
     connection = _UnixConnection(path, timeout)
+    answer = None
     try:
         connection.request("GET", health.path, headers=headers)
         answer = connection.getresponse()
-        answer.read(65536)
+        left = MOST_READ
+        while left > 0 and (part := answer.read1(left)):
+            left -= len(part)
     except TimeoutError:
-        return f"no answer within {timeout:.0f} s", False
+        if answer is None:
+            return f"no answer within {timeout:.0f} s", False
+        # A page that a visitor would wait for as well; or a stream, which is no path to probe.
+        return f"{answer.status} {answer.reason}, an answer that did not end within {timeout:.0f} s", False
     except (ConnectionRefusedError, FileNotFoundError):
         return "connection refused: nothing listens on the release's socket", False
     except (OSError, http.client.HTTPException) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socketserver
 import threading
@@ -105,3 +106,33 @@ def test_an_entry_is_read_with_its_defaults() -> None:
 
 def test_a_redirect_that_is_no_https_asks_for_another_path() -> None:
     assert "health.status" in answer_in_words(302, "FOUND", "/login", Health())
+
+
+class Endless(http.server.BaseHTTPRequestHandler):
+    """Answers 200 and never ends: a byte now and then, of the body or (/head) of the headers."""
+
+    def do_GET(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"X-Slow: " if self.path == "/head" else b"\r\n"))
+        with contextlib.suppress(OSError):
+            for dummy in range(40):
+                self.wfile.write(b"x")
+                time.sleep(0.1)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [("/events", "200 OK, an answer that did not end within 1 s"), ("/head", "no answer within 1 s")],
+)
+def test_an_answer_without_end_is_not_waited_for(tmp_path: Path, question: str, words: str) -> None:
+    name = str(tmp_path / "s.sock")
+    with socketserver.ThreadingUnixStreamServer(name, Endless) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started = time.monotonic()
+        answer, verdict = ask(name, Health(path=question), 1)
+        assert time.monotonic() - started < 2
+        server.shutdown()
+    assert (answer, verdict) == (words, False)
