@@ -190,6 +190,7 @@ def story(bare: Machine) -> Story:
     told.followed, dummy = follower.communicate(timeout=20)
     told.failed = bare.deploy("three", playbook="playbooks/deploy.yml", status=500)
     assert told.failed.status != 0
+    assert "500 INTERNAL SERVER ERROR" in told.failed.output, f"not the probe failed: {told.failed.output[-3000:]}"
     return told
 
 
