@@ -35,6 +35,16 @@ def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
         os.fsync(descriptor)
 
 
+def owned_directory(path: str, uid: int, gid: int, mode: int) -> None:
+    """Hand a directory over. Raises OSError when it is a link by now: its parent may belong to who gets it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
 def staging_name(path: str) -> str:
     """A name beside the target that no program reads: hidden, with an ending that logrotate and run-parts ignore."""
     folder, name = os.path.split(path)

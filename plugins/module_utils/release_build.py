@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_filesystem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import (
+    owned_directory,
+    replace_file,
+    sync_filesystem,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
     application_command,
@@ -272,7 +276,7 @@ def _owned_by_builder(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
     os.mkdir(path, 0o755)
     builder = account_of(BUILD_USER)
-    os.chown(path, builder.pw_uid, builder.pw_gid)
+    owned_directory(path, builder.pw_uid, builder.pw_gid, 0o755)
 
 
 def _is_interpreter(name: str, target: str) -> bool:

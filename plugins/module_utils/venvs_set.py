@@ -23,10 +23,11 @@ from functools import cache
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import sync_directory
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import owned_directory, sync_directory
 
 STATE = "/var/lib/flaskworks/python_venvs"
-CACHE = "/var/cache/flaskworks"
+# Root's alone: what builds of releases write lies elsewhere.
+CACHE = "/var/cache/flaskworks-venvs"
 TOOLS = "/opt/flaskworks"
 
 
@@ -216,8 +217,7 @@ def _build(venv: Venv) -> None:
         if venvs.sealed(dest) is None:
             venvs.discard(dest)
             os.makedirs(dest)
-            os.chmod(dest, 0o755)
-            os.chown(dest, venv.user, venv.group)
+            owned_directory(dest, venv.user, venv.group, 0o755)
             venvs.build(spec, venv.resolved, dest, run, uv)
         venvs.seal(dest, inputs=venv.inputs, abi=key, resolved=venv.resolved)
         venv.target = dest
