@@ -33,9 +33,18 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import 
 # The keys of a source that nobody may see.
 SECRET_KEYS = ("deploy_key", "password")
 CONNECT_SECONDS = 15
-# A server that is busy says so once in a while; silence of a minute is a broken connection.
-SSH_COMMAND = (
-    f"ssh -o BatchMode=yes -o ConnectTimeout={CONNECT_SECONDS} -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+# ssh finds the user's own configuration by the account, not by HOME; -F replaces it (ssh(1)), and a host without the
+# system's one has "none".
+SSH_CONFIG = "/etc/ssh/ssh_config"
+# A server that is busy says so once in a while; silence of a minute is a broken connection. A connection that a socket
+# shares may be anybody's.
+_SSH_OPTIONS = (
+    "BatchMode=yes",
+    f"ConnectTimeout={CONNECT_SECONDS}",
+    "ServerAliveInterval=15",
+    "ServerAliveCountMax=4",
+    "ControlMaster=no",
+    "ControlPath=none",
 )
 _HELPER = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n"'
@@ -135,11 +144,27 @@ def _key_files(key: str, hosts: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def plain_ssh_command() -> str:
+    """Return the ssh of a source without key and without pinned hosts: it trusts the host's own list, and no file of
+    the build user, which any build could have written.
+    """
+    return _ssh("UserKnownHostsFile=/dev/null", "IdentityFile=none")
+
+
+def _ssh(*options: str) -> str:
+    config = SSH_CONFIG if os.path.exists(SSH_CONFIG) else "none"
+    return " ".join(["ssh", "-F", config, *(f"-o {option}" for option in (*_SSH_OPTIONS, *options))])
+
+
 def _ssh_command(folder: str, with_key: bool) -> str:
     pinned = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null"]
     pinned += ["UpdateHostKeys=no", "VerifyHostKeyDNS=no"]
-    own = [f"IdentityFile={folder}/key", "IdentitiesOnly=yes", "IdentityAgent=none"] if with_key else []
-    return " ".join([SSH_COMMAND, *(f"-o {option}" for option in [*pinned, *own])])
+    own = (
+        [f"IdentityFile={folder}/key", "IdentitiesOnly=yes", "IdentityAgent=none"]
+        if with_key
+        else ["IdentityFile=none"]
+    )
+    return _ssh(*pinned, *own)
 
 
 def no_connection(url: str, env: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from typing import IO
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.archive_members import unpack_archive
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, CACHE_DIRECTORY
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, NO_HOME
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH, account_of
 
 MOST_BYTES = 1 << 30
@@ -108,7 +108,7 @@ def _download(url: str, output: IO[bytes], build_env: Mapping[str, str]) -> tupl
             stdout=subprocess.PIPE,
             stderr=said,
             cwd="/",
-            env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": CACHE_DIRECTORY, **build_env},
+            env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": NO_HOME, **build_env},
             user=account.pw_uid,
             group=account.pw_gid,
             extra_groups=[],

@@ -7,22 +7,29 @@ git runs as the build user; keys and passwords reach it as git_access.py says.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import owned_directory, replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import (
-    SSH_COMMAND,
     git_access,
     meaning,
     no_connection,
+    plain_ssh_command,
     sweep_keys,
     without_password,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, STATE_DIRECTORY
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
+    BUILD_USER,
+    NO_HOME,
+    STATE_DIRECTORY,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
 
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -36,6 +43,7 @@ GIT_CONFIG_TEXT = (
 _LISTING_SECONDS, _SLOW_LISTING_SECONDS, _FETCH_SECONDS = 20, 120, 3600
 # The exit status of timeout(1).
 _TIMED_OUT = 124
+_INDEX = "flaskworks-index"
 _STALLED = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 # The lines of a file whose content lies with Git LFS (git-lfs's specification of pointers).
 _LFS_POINTER = ("^version https://git-lfs[.]github[.]com/spec/v1$", "^oid sha256:[0-9a-f]*$", "^size [0-9]*$")
@@ -196,11 +204,7 @@ def absolute_url(parent: str, url: str) -> str:
 
 def fetch_commit(mirror: str, source: Mapping[str, Any], commit: str, env: Mapping[str, str]) -> None:
     """Make sure that the bare mirror holds ``commit``; fetches only when it is missing. Raises ReleaseError."""
-    if not os.path.exists(f"{mirror}/HEAD"):
-        account = account_of(BUILD_USER)
-        os.makedirs(mirror, mode=0o750, exist_ok=True)
-        os.chown(mirror, account.pw_uid, account.pw_gid)
-        _checked(_git(["init", "--quiet", "--bare", mirror], env), "git can't create the mirror")
+    prepare_mirror(mirror, env)
     has = ["--git-dir", mirror, "cat-file", "-e", f"{commit}^{{commit}}"]
     if _git(has, env).returncode == 0:
         return
@@ -215,15 +219,63 @@ def fetch_commit(mirror: str, source: Mapping[str, Any], commit: str, env: Mappi
         _require_answer(single, source, f"git can't fetch {commit} from {url}")
 
 
+def prepare_mirror(mirror: str, env: Mapping[str, str]) -> None:
+    """Make sure that there is a bare mirror that git can use, whatever a git that was killed left. Raises ReleaseError.
+
+    The application's lock is held: no other git works here, and a lock file is nobody's.
+    """
+    if os.path.isdir(mirror):
+        sweep_mirror(mirror)
+        if _git(["--git-dir", mirror, "rev-parse", "--git-dir"], env).returncode == 0:
+            return
+    # git knows by HEAD, objects and refs (gitrepository-layout(5)) what is a repository; an ``init`` that was cut short
+    # has but some of them.
+    shutil.rmtree(mirror, ignore_errors=True)
+    os.makedirs(mirror, mode=0o750, exist_ok=True)
+    account = account_of(BUILD_USER)
+    owned_directory(mirror, account.pw_uid, account.pw_gid, 0o750)
+    _checked(_git(["init", "--quiet", "--bare", mirror], env), "git can't create the mirror")
+
+
+def sweep_mirror(mirror: str) -> None:
+    """Remove what a git that was killed left in a mirror: lock files (no ref's name ends like them, says
+    git-check-ref-format(1)), indexes of earlier runs, and objects that were still being written.
+    """
+    for folder, dummy, files, opened in os.fwalk(mirror):
+        inside = os.path.relpath(folder, mirror)
+        for name in files:
+            index = inside == "." and name.startswith(_INDEX)
+            unfinished = inside.partition("/")[0] == "objects" and name.startswith("tmp_")
+            if name.endswith(".lock") or index or unfinished:
+                os.unlink(name, dir_fd=opened)
+
+
+@contextlib.contextmanager
+def _index_of(mirror: str) -> Iterator[str]:
+    """Yield the name of an index that is this run's alone."""
+    path = f"{mirror}/{_INDEX}.{os.getpid()}.{secrets.token_hex(4)}"
+    try:
+        yield path
+    finally:
+        for name in (path, f"{path}.lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+
 def check_out(mirror: str, commit: str, subdirectory: str, destination: str, build_env: Mapping[str, str]) -> None:
     """Write the files of ``commit`` (of its ``subdirectory``) to ``destination``, with fresh times; no .git among them.
 
     Unlike ``git archive`` this obeys no export-ignore. Raises ReleaseError.
     """
     tree = f"{commit}:{subdirectory}" if subdirectory not in ("", ".") else f"{commit}^{{tree}}"
-    environment = {**build_env, "GIT_INDEX_FILE": f"{mirror}/flaskworks-index"}
+    with _index_of(mirror) as index:
+        _write_tree(mirror, commit, tree, destination, {**build_env, "GIT_INDEX_FILE": index})
+
+
+def _write_tree(mirror: str, commit: str, tree: str, destination: str, environment: Mapping[str, str]) -> None:
     base = ["--git-dir", mirror, "--work-tree", destination]
     read = _git([*base, "read-tree", "--reset", tree], environment, cwd=destination)
+    subdirectory = tree.partition(":")[2]
     if read.returncode != 0 and subdirectory:
         raise ReleaseError(
             "source", f"commit {commit[:12]} has no directory '{subdirectory}'", last_lines(read.stderr, 3)
@@ -239,9 +291,11 @@ def _git(arguments: list[str], env: Mapping[str, str], limit: int = 0, **options
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_GLOBAL": GIT_CONFIG,
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-        "GIT_SSH_COMMAND": SSH_COMMAND,
+        "GIT_SSH_COMMAND": plain_ssh_command(),
         **_STALLED,
         **env,
+        # Whatever the build's own home is: a .netrc there would be any build's.
+        "HOME": NO_HOME,
     }
     bounded = ["timeout", "--kill-after=5", str(limit)] if limit else []
     return run_as(BUILD_USER, [*bounded, "git", *arguments], env=environment, **options)

@@ -18,6 +18,8 @@ STATE_DIRECTORY = "/var/lib/flaskworks"
 OWNERS_DIRECTORY = "/var/lib/flaskworks/release"
 KEY_FILE = "/var/lib/flaskworks/release.key"
 CACHE_DIRECTORY = "/var/cache/flaskworks"
+# The home of programs that the build user runs outside of the sandbox: any build could leave files in a real one.
+NO_HOME = "/nonexistent"
 RUN_DIRECTORY = "/run/flaskworks"
 # Deploy keys while git uses them: beside RUN_DIRECTORY, which nobody but root passes.
 KEYS_DIRECTORY = "/run/flaskworks-keys"

@@ -21,6 +21,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
     BUILD_USER,
     CACHE_DIRECTORY,
     KEYS_DIRECTORY,
+    NO_HOME,
     RUN_DIRECTORY,
 )
 
@@ -104,7 +105,7 @@ def run(argv: Sequence[str], **options: Any) -> Completed:
 def run_as(user: str, argv: Sequence[str], **options: Any) -> Completed:
     """Run a program as another user with no other groups than its own, outside of any sandbox."""
     account = account_of(user)
-    environment = {"HOME": CACHE_DIRECTORY, **options.pop("env", {})}
+    environment = {"HOME": NO_HOME, **options.pop("env", {})}
     options.setdefault("umask", 0o022)
     return run(argv, env=environment, user=account.pw_uid, group=account.pw_gid, extra_groups=[], **options)
 

@@ -67,6 +67,29 @@ def test_a_key_lies_there_while_git_runs(keys: Path, deploy_key: str) -> None:
     assert list(keys.iterdir()) == []
 
 
+@pytest.mark.parametrize("configured", [True, False])
+def test_ssh_reads_no_file_of_the_build_user(
+    keys: Path, deploy_key: str, configured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "ssh_config"
+    monkeypatch.setattr(git_access, "SSH_CONFIG", str(system))
+    if configured:
+        system.write_text("Host *\n  IdentityFile ~/.ssh/theirs\n  ControlPath ~/.ssh/%C\n  ProxyJump gate\n")
+    source = {"url": "git@git.example.org:blog.git", "deploy_key": deploy_key, "host_key": HOST_KEY}
+    with access(source, {}) as environment:
+        commands = [git_access.plain_ssh_command(), environment["GIT_SSH_COMMAND"]]
+        for command in commands:
+            words = command.split()
+            assert words[:3] == ["ssh", "-F", str(system) if configured else "none"]
+            told = subprocess.run([*words, "-G", "git.example.org"], capture_output=True, text=True, check=True).stdout
+            options = [line.partition(" ")[::2] for line in told.splitlines()]
+            assert ("controlmaster", "false") in options
+            assert not [value for name, value in options if name == "controlpath" and value != "none"]
+            assert ("proxyjump" in dict(options)) is configured, "the system's configuration counts"
+            assert ".ssh/known_hosts" not in dict(options)["userknownhostsfile"]
+    assert "UserKnownHostsFile=/dev/null" in commands[0]
+
+
 def test_a_key_is_gone_after_a_failure(keys: Path, deploy_key: str) -> None:
     source = {"url": "git@git.example.org:blog.git", "deploy_key": deploy_key, "host_key": HOST_KEY}
     with contextlib.suppress(ZeroDivisionError), access(source, {}):
