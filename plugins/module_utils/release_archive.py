@@ -102,7 +102,7 @@ def _download(url: str, output: IO[bytes], build_env: Mapping[str, str]) -> tupl
     account = account_of(BUILD_USER)
     digest, size, head, deadline = hashlib.sha256(), 0, b"", time.monotonic() + MOST_SECONDS
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        reader = subprocess.Popen(
+        reader = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [sys.executable, "-I", "-c", FETCH],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
