@@ -2,6 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The logs of an application: the journal of its units, and the files that gunicorn writes."""
 
+# A program of its own, not a module: it prints, and runs other programs.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import os

@@ -2,6 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Commands that a person runs as an application: in its environment, its source directory and its sandbox."""
 
+# A program of its own, not a module: it prints, and runs other programs.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import os
