@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jinja2
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.filter.host_command import host_command
 from ansible_collections.flaskworks.deploy.plugins.module_utils import host_command as command
@@ -178,7 +179,7 @@ def installed(tmp_path: Path) -> Path:
             Path(path).write_text(entry["content"])
     launcher = tmp_path / "flaskworks"
     template = (ROOT / "roles/flask_apps/templates/flaskworks.j2").read_text()
-    launcher.write_text(template.replace("{{ directory }}", str(library)))
+    launcher.write_text(jinja2.Template(template).render(directory=library))
     launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
     return launcher
 
