@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The logs of an application: the journal of its units, and the files that gunicorn writes."""
+"""The logs of an application: the journal of its units, and the files that its server writes."""
 
 # A program of its own, not a module: it prints, and runs other programs.
 # pylint: disable=ansible-bad-function
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
@@ -72,12 +73,16 @@ def journal_words(units: Sequence[str], lines: int | None) -> list[str]:
 
 
 def log_files(layout: Layout, release: str, only: str) -> list[str]:
-    """Return the files of gunicorn to show, as the release is set up to write them."""
+    """Return the files of the server to show, as the release is set up to write them."""
+    kind = "access" if only == "access" else "error"
+    recorded = servers.recorded(read_json(layout.record(release)))
+    if f"{kind}_log" in recorded:
+        return [recorded[f"{kind}_log"]] if recorded[f"{kind}_log"] else []
     try:
         settings = gunicorn_settings(read_text(f"{layout.release(release)}/gunicorn.conf.py"), 1)
     except OSError:
         return []
-    path = settings.get("accesslog" if only == "access" else "errorlog")
+    path = settings.get(f"{kind}log")
     return [path] if isinstance(path, str) and path.startswith("/") else []
 
 

@@ -12,11 +12,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout, start_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import private_key, ssh_server
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import PRESETS, merge_sections
 
-# gunicorn's own default.
-GRACEFUL_TIMEOUT = 30
 _GTHREAD_THREADS = 4
 
 
@@ -66,7 +65,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
             "constraints": python["constraints"],
             "packages": _python_packages(name, entry),
         },
-        "gunicorn": {"settings": gunicorn_settings(name, entry), "access_log": entry["logs"]["access"]},
+        "server": server(name, entry),
         "units": units(name, entry),
         "public": {public_name(url): target for url, target in sorted(entry["static"].items())},
         "shared": sorted(entry["shared"]),
@@ -134,6 +133,15 @@ def _probe_host(domains: list[str]) -> str:
     return "www." + domains[0][2:] if domains[0].startswith("*.") else domains[0]
 
 
+def server(name: str, entry: Entry) -> dict[str, Any]:
+    """Return what serves a release: ``type``, ``settings`` and ``access_log``."""
+    return {
+        "type": entry["server"]["type"],
+        "settings": gunicorn_settings(name, entry),
+        "access_log": entry["logs"]["access"],
+    }
+
+
 def gunicorn_settings(name: str, entry: Entry) -> dict[str, Any]:
     """Return the settings of gunicorn, the user's last."""
     server = entry["server"]
@@ -155,12 +163,6 @@ def gunicorn_settings(name: str, entry: Entry) -> dict[str, Any]:
     return {**settings, **server["settings"]}
 
 
-def graceful_timeout(settings: dict[str, Any]) -> int:
-    """Return how many seconds gunicorn gives requests in progress when it stops."""
-    value = settings.get("graceful_timeout", GRACEFUL_TIMEOUT)
-    return value if isinstance(value, int) else GRACEFUL_TIMEOUT
-
-
 def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the two template units of an application. ``%i`` is the id of a release."""
     own = entry["systemd"]
@@ -176,13 +178,13 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
         "Service": {
             "Type": "notify",
             "Sockets": f"{name}@%i.socket",
-            "ExecStart": f"{release_dir}/venv/bin/gunicorn --config {release_dir}/gunicorn.conf.py",
+            "ExecStart": " ".join(start_words(entry["server"]["type"], release_dir)),
             # The shell's own kill: the program of that name is missing on a minimal Debian.
             "ExecReload": '/bin/sh -c "kill -HUP $MAINPID"',
             "Restart": "on-failure",
             "RestartSec": 2,
             "TimeoutStartSec": max(90, entry["health"]["timeout"] + 30),
-            "TimeoutStopSec": graceful_timeout(gunicorn_settings(name, entry)) + 5,
+            "TimeoutStopSec": graceful_timeout(server(name, entry)) + 5,
             **service_of(name, entry),
         },
         "Install": {"WantedBy": "multi-user.target"},

@@ -7,11 +7,8 @@ from __future__ import annotations
 import re
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_check import check_settings
-from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import (
-    graceful_timeout,
-    gunicorn_settings,
-    units,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import server as server_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import units
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import (
     RULES,
     Entry,
@@ -20,6 +17,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules impor
     path_fault,
     texts,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import check_unit
 
 # Settings of gunicorn that are said elsewhere or follow from what a release is.
@@ -254,7 +252,7 @@ def check_systemd(report: Report, entry: Entry) -> None:
             key = f"systemd.{matched[1]}.{matched[2]}" if matched else "systemd"
             report.add("systemd-directive", key, matched[3] if matched else problem)
     stop = entry["systemd"]["Service"].get("TimeoutStopSec")
-    graceful = graceful_timeout(gunicorn_settings(name, entry))
+    graceful = graceful_timeout(server_of(name, entry))
     if stop is not None and (seconds := _seconds(str(stop))) is not None and seconds <= graceful:
         text = (
             f"{stop} is not above gunicorn's graceful_timeout ({graceful} s): systemd would kill requests in progress"

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     WEB_GROUP,
@@ -30,13 +31,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import ensure_directory
 
-# gunicorn's own default (seconds).
-GRACEFUL_TIMEOUT = 30.0
-
 
 def graceful_timeout(app: Mapping[str, Any]) -> float:
-    """Return how long gunicorn lets requests in progress take when it stops (seconds)."""
-    return float(app.get("gunicorn", {}).get("settings", {}).get("graceful_timeout", GRACEFUL_TIMEOUT))
+    """Return how long the server lets requests in progress take when it stops (seconds)."""
+    return float(servers.graceful_timeout(app.get("server", {})))
 
 
 def ensure_base(layout: Layout, app: Mapping[str, Any], account: pwd.struct_passwd) -> None:
@@ -98,16 +96,11 @@ def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str, releas
 
     Raises ReleaseError.
     """
-    release = layout.release(release_id)
-    checked = run_application(
-        layout,
-        app,
-        release_id,
-        "check",
-        [f"{release}/venv/bin/gunicorn", "--check-config", "--config", f"{release}/gunicorn.conf.py"],
-    )
+    server = app["server"]["type"]
+    words = servers.check_words(server, layout.release(release_id))
+    checked = run_application(layout, app, release_id, "check", words)
     if checked.returncode != 0:
-        raise ReleaseError("check", "gunicorn can't load the application", checked.stdout + checked.stderr)
+        raise ReleaseError("check", f"{server} can't load the application", checked.stdout + checked.stderr)
     commands = app.get("commands", {})
     for once in commands.get("once", []):
         if not os.path.lexists(_created_path(layout, release_id, once["creates"])):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
+from ansible_collections.flaskworks.deploy.plugins.module_utils import servers, venvs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import (
     owned_directory,
     replace_file,
@@ -70,7 +70,7 @@ class Order:
     parts: Mapping[str, str]
     digest: str
     secrets_digest: str
-    config: str
+    server_text: str
     units: Mapping[str, str]
     build_env: Mapping[str, str]
     archive: str = ""
@@ -95,8 +95,8 @@ class Order:
 
     @property
     def error_log(self) -> str:
-        """Where gunicorn writes errors: a failed start is explained there when it isn't in the journal."""
-        return str(self.app["gunicorn"]["settings"].get("errorlog") or "-")
+        """Where the server writes errors: a failed start is explained there when it isn't in the journal."""
+        return servers.log_file(self.app["server"], "error") or "-"
 
     def secret_values(self) -> list[str]:
         files = map(str, self.app.get("files", {}).values())
@@ -162,6 +162,10 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
         "secrets": sorted(app.get("secrets", {})),
         "files": sorted(app.get("files", {})),
         "error_log": order.error_log,
+        "server": {
+            "type": app["server"]["type"],
+            **{f"{kind}_log": servers.log_file(app["server"], kind) for kind in ("access", "error")},
+        },
         "health": dict(app.get("health", {})),
         "graceful_timeout": graceful_timeout(app),
         "venv": os.path.basename(venv),
@@ -355,7 +359,8 @@ def _write_parts(order: Order, release_id: str, resolved: str) -> None:
     except ValueError as error:
         raise ReleaseError("environment", str(error)) from error
     replace_file(layout.environment(release_id), text.encode(), 0o640, 0, order.group)
-    replace_file(f"{release}/gunicorn.conf.py", order.config.encode(), 0o640, 0, order.group)
+    own_file = servers.file_name(app["server"]["type"])
+    replace_file(f"{release}/{own_file}", order.server_text.encode(), 0o640, 0, order.group)
     replace_file(f"{release}/requirements.lock", resolved.encode(), 0o640, 0, order.group)
     _directory(layout.units(release_id), 0o755)
     for name, unit in instance_texts(order.units, release_id).items():

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import sync_directory
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import GRACEFUL_TIMEOUT
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_drain import drain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import finished_releases
@@ -37,6 +36,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     unit_journal,
     unit_states,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import GRACEFUL_TIMEOUT
 
 # A process that ends within this time (seconds) after its start is no good.
 SETTLE = 2.0

@@ -23,18 +23,18 @@ def canonical(value: Any) -> bytes:
 
 
 def input_parts(
-    app: Mapping[str, Any], version: str, abi: str, config: str, units: Mapping[str, str]
+    app: Mapping[str, Any], version: str, abi: str, server_text: str, units: Mapping[str, str]
 ) -> dict[str, str]:
     """Return part -> digest of all that a release is made from, secrets and file contents left out.
 
-    ``version`` is the resolved commit or the digest of the source tree and stands for itself; ``config`` is the text
-    of gunicorn.conf.py, ``units`` the text of each unit template. How a release is probed, kept or logged is no part
-    of it.
+    ``version`` is the resolved commit or the digest of the source tree and stands for itself; ``server_text`` is
+    the text of the server's own file, ``units`` the text of each unit template. How a release is probed, kept or
+    logged is no part of it.
     """
     parts: dict[str, Any] = {
         "subdirectory": _taken(app["source"]),
         "python": {"abi": abi, **app["python"]},
-        "server settings": config,
+        "server settings": server_text,
         "units": dict(units),
         "environment": dict(app.get("env", {})),
         "names of secrets": sorted(app.get("secrets", {})),

@@ -210,7 +210,7 @@ def _kept_order(layout: Layout, record: Mapping[str, Any], group: int) -> Order:
     app = {
         "user": record.get("user", layout.app),
         "base": layout.base,
-        "gunicorn": {"settings": {"errorlog": record.get("error_log", f"/var/log/{layout.app}/error.log")}},
+        "server": {"settings": {"errorlog": record.get("error_log", f"/var/log/{layout.app}/error.log")}},
         "secrets": {name: value for name, value in values.items() if name in names},
         "files": files,
     }

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs
-from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import render_config
+from ansible_collections.flaskworks.deploy.plugins.module_utils import servers, venvs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import (
     Order,
     environment_seal,
@@ -83,10 +82,9 @@ def prepared(app: Mapping[str, Any]) -> dict[str, Any]:
 def make_order(name: str, app: Mapping[str, Any], version: str, build_env: Environment, abi: str, key: bytes) -> Order:
     """Put together all that a release is made from. Raises ReleaseError for a definition that can't be written."""
     app = prepared(app)
-    gunicorn = app["gunicorn"]
-    config = render_config(gunicorn["settings"], access_log=gunicorn.get("access_log", "json"))
+    server_text = servers.file_text(app["server"])
     units = unit_texts(app)
-    parts = input_parts(app, version, abi, config, units)
+    parts = input_parts(app, version, abi, server_text, units)
     return Order(
         app=app,
         layout=Layout(name, app["base"]),
@@ -94,7 +92,7 @@ def make_order(name: str, app: Mapping[str, Any], version: str, build_env: Envir
         parts=parts,
         digest=inputs_digest(parts),
         secrets_digest=secrets_digest(key, app.get("secrets", {}), app.get("files", {})),
-        config=config,
+        server_text=server_text,
         units=units,
         build_env=build_env,
     )

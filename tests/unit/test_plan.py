@@ -43,8 +43,8 @@ def test_the_smallest_application_is_complete() -> None:
     made = release()
     assert made["source"] == {"type": "git", "url": SMALLEST["source"]["git"], "version": "v1", "subdir": ""}  # type: ignore[index]
     assert made["python"]["packages"] == ["gunicorn"]
-    assert made["gunicorn"]["settings"]["wsgi_app"] == "blog:create_app()"
-    assert made["gunicorn"]["access_log"] == "json"
+    assert made["server"]["settings"]["wsgi_app"] == "blog:create_app()"
+    assert made["server"]["access_log"] == "json"
     assert made["health"] == {"path": "/", "status": [200], "timeout": 30, "host": "blog.example.org", "scheme": "http"}
     assert made["keep"] == 5
     for key in ("public", "env", "secrets", "files"):
@@ -130,8 +130,8 @@ def test_only_the_master_speaks_for_the_service() -> None:
 
 
 def test_uploads_are_readable_by_their_group_and_by_nobody_else() -> None:
-    assert release()["gunicorn"]["settings"]["umask"] == "0027"
-    assert release(server={"settings": {"umask": "0077"}})["gunicorn"]["settings"]["umask"] == "0077"
+    assert release()["server"]["settings"]["umask"] == "0027"
+    assert release(server={"settings": {"umask": "0077"}})["server"]["settings"]["umask"] == "0077"
 
 
 def test_no_limit_is_set_unless_asked_for() -> None:
@@ -174,7 +174,7 @@ def test_the_socket_can_be_tuned() -> None:
     ],
 )
 def test_the_server(server: Any, expected: dict[str, Any]) -> None:
-    settings = release(server=server)["gunicorn"]["settings"]
+    settings = release(server=server)["server"]["settings"]
     assert {
         key: settings[key] for key in settings if key not in ("wsgi_app", "accesslog", "errorlog", "umask")
     } == expected
@@ -228,7 +228,7 @@ def test_logs_are_rotated_by_their_owner_and_opened_anew() -> None:
 
 
 def test_no_access_log() -> None:
-    made = release(logs={"access": "none"})["gunicorn"]
+    made = release(logs={"access": "none"})["server"]
     assert made["access_log"] == "none"
     assert "accesslog" not in made["settings"]
 
@@ -267,8 +267,8 @@ def test_defaults_are_merged_key_by_key() -> None:
     made = plan(defaults, env={"B": "3", "A": None}, server={"workers": 7}, python={"packages": ["flask"]}, keep=None)
     found = made["releases"]["blog"]
     assert found["env"] == {"B": "3"}
-    assert found["gunicorn"]["settings"]["workers"] == 7
-    assert found["gunicorn"]["settings"]["worker_class"] == "sync"
+    assert found["server"]["settings"]["workers"] == 7
+    assert found["server"]["settings"]["worker_class"] == "sync"
     assert found["python"]["packages"] == ["flask", "gunicorn"]
     assert found["keep"] == 5
     assert found["units"]["blog@.service"]["Service"]["Nice"] == 5
@@ -276,7 +276,7 @@ def test_defaults_are_merged_key_by_key() -> None:
 
 def test_the_short_form_of_a_server_merges_with_the_long_one() -> None:
     for defaults, server in ((({"server": "gunicorn"}), {"workers": 3}), ({"server": {"workers": 3}}, "gunicorn")):
-        assert plan(defaults, server=server)["releases"]["blog"]["gunicorn"]["settings"]["workers"] == 3
+        assert plan(defaults, server=server)["releases"]["blog"]["server"]["settings"]["workers"] == 3
 
 
 def test_a_directive_of_the_role_is_removed_though_the_defaults_have_it_too() -> None:

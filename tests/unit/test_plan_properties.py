@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import check_entries
-from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import render_config
 from ansible_collections.flaskworks.deploy.plugins.module_utils.logrotate_files import check_policies
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import check_sites
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import file_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import render_unit
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
 from hypothesis import given, settings
@@ -115,8 +115,8 @@ def test_any_right_application_gives_entries_that_the_roles_take(app: dict[str, 
     assert check_policies(checked["logrotate_policies"]) == []
     for name, sections in plan["releases"]["blog"]["units"].items():
         assert render_unit(sections, name)
-    gunicorn = plan["releases"]["blog"]["gunicorn"]
-    compile(render_config(gunicorn["settings"], access_log=gunicorn["access_log"]), "gunicorn.conf.py", "exec")
+    server = plan["releases"]["blog"]["server"]
+    compile(file_text(server), "gunicorn.conf.py", "exec")
     assert json.loads(json.dumps(plan)) == plan
     assert plan == make_plan(SPEC, {"blog": app}, firewall=firewall)
 

@@ -70,7 +70,7 @@ APP: dict[str, Any] = {
     "keep": 5,
     "source": {"type": "git", "url": "https://git.example.org/blog.git", "version": "main", "subdir": ""},
     "python": {"interpreter": "python3", "installer": "uv", "requirements": [], "constraints": [], "packages": []},
-    "gunicorn": {"settings": {"wsgi_app": "blog:app"}},
+    "server": {"type": "gunicorn", "settings": {"wsgi_app": "blog:app"}},
     "units": {"blog@.service": {"Service": {"ExecStart": "/x"}}},
     "public": {"static": "src:static/", "media": "shared:media/"},
     "shared": ["media", "instance"],
@@ -291,7 +291,7 @@ def test_established_and_waiting_connections_count() -> None:
 
 def test_the_drain_waits_as_long_as_gunicorn_itself() -> None:
     assert graceful_timeout({}) == 30
-    assert graceful_timeout({"gunicorn": {"settings": {"graceful_timeout": 90}}}) == 90
+    assert graceful_timeout({"server": {"settings": {"graceful_timeout": 90}}}) == 90
 
 
 def drained(listings: list[list[str]], monkeypatch: pytest.MonkeyPatch, limit: float = 60.0) -> tuple[bool, float]:

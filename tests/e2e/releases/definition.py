@@ -84,8 +84,9 @@ def entry(source: Path | dict[str, Any], name: str = "blog", **changes: Any) -> 
             "constraints": [],
             "packages": ["gunicorn"],
         },
-        "gunicorn": {
-            "settings": {"wsgi_app": "blog:create_app()", "workers": 2, "worker_class": "gthread", "threads": 4}
+        "server": {
+            "type": "gunicorn",
+            "settings": {"wsgi_app": "blog:create_app()", "workers": 2, "worker_class": "gthread", "threads": 4},
         },
         "units": {
             f"{name}@.service": {"Unit": unit, "Service": service, "Install": {"WantedBy": "multi-user.target"}},
