@@ -54,7 +54,8 @@ def _notify_ready():
 """
 
 # atoms() feeds access_log_format; with the plain dict as wrapper nothing is escaped a second time. Works the same for
-# gunicorn's statsd logger, syslog and logconfig, because only the message changes.
+# gunicorn's statsd logger, syslog and logconfig, because only the message changes. gevent_pywsgi logs requests that it
+# could not read without an environ, and the asgi worker's request_time is no timedelta.
 JSON_LOGGER = '''\
 
 
@@ -62,7 +63,30 @@ def _text(value):
     """WSGI text holds bytes as latin-1: show it as the UTF-8 that was sent, with a mark for what is none."""
     if value is None:
         return None
-    return str(value).encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        return str(value).encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _path(environ):
+    if "PATH_INFO" not in environ:  # a request that gunicorn refused
+        return _text(environ["RAW_URI"].partition("?")[0]) if "RAW_URI" in environ else None
+    if "wsgi.version" not in environ:  # ASGI has text
+        return str(environ["PATH_INFO"]).encode("utf-8", "replace").decode("utf-8")
+    return _text("%s%s" % (environ.get("SCRIPT_NAME") or "", environ["PATH_INFO"] or ""))
+
+
+def _line(record):
+    """JSON of less than the 48 KiB from which on journald makes two lines of one: the longest values are cut."""
+    line, longest = json.dumps(record), 8192
+    while len(line) > 40000:
+        longest //= 2
+        for name, value in record.items():
+            if isinstance(value, str) and len(value) > longest:
+                record[name] = value[:longest] + "\\u2026"
+        line = json.dumps(record)
+    return line
 
 
 class JsonLogger({base}):
@@ -71,11 +95,13 @@ class JsonLogger({base}):
     atoms_wrapper_class = dict
 
     def atoms(self, resp, req, environ, request_time):
+        environ = environ or {{}}
         client = environ.get("REMOTE_ADDR")
         if client in (None, "", "-"):  # a unix socket: only the proxy in front can have sent these headers
-            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+            forwarded = (environ.get("HTTP_X_FORWARDED_FOR") or "").rpartition(",")[2].strip()
             client = environ.get("HTTP_X_REAL_IP") or forwarded or None
-        status = resp.status.decode() if isinstance(resp.status, bytes) else str(resp.status)
+        status = (resp.status.decode() if isinstance(resp.status, bytes) else str(resp.status))[:3]
+        seconds = getattr(request_time, "days", 0) * 86400 + request_time.seconds + request_time.microseconds / 1e6
         now = datetime.datetime.now(datetime.timezone.utc)
         record = {{
             "@timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -83,19 +109,46 @@ class JsonLogger({base}):
             "protocol": _text(environ.get("SERVER_PROTOCOL")),
             "host": _text(environ.get("HTTP_HOST")),
             "request_method": _text(environ.get("REQUEST_METHOD")),
-            "request_path": _text(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")),
-            "status_code": int(status.split(None, 1)[0]),
+            "request_path": _path(environ),
+            "status_code": int(status) if status.isdecimal() else None,
             "response_length": getattr(resp, "sent", None),
             "referer": _text(environ.get("HTTP_REFERER")),
             "user_agent": _text(environ.get("HTTP_USER_AGENT")),
             "x_tracking_id": _text(environ.get("HTTP_X_TRACKING_ID")),
-            "request_time": round(request_time.total_seconds(), 6),
+            "request_time": round(max(0, seconds), 6),
+            "request_id": _text(environ.get("HTTP_X_REQUEST_ID")),
         }}
-        return {{"json": json.dumps(record)}}
+        return {{"json": _line(record)}}
 
 
 logger_class = JsonLogger
 access_log_format = "%(json)s"
+'''
+
+# gunicorn's own wrapper escapes quotes alone: old gunicorns let line breaks of folded headers pass.
+CLASSIC_LOGGER = '''\
+
+
+class _OneLine(dict):
+    def __getitem__(self, name):
+        value = self.get(name, "-")
+        if not isinstance(value, str):
+            return value
+        # Cut, so that journald does not make two lines of one.
+        return value[:4000].encode("unicode_escape").decode("ascii").replace('"', '\\\\"')
+
+
+class ClassicLogger({base}):
+    """One line for each request: what is not plain ASCII is escaped as Python does, quotes and backslashes too."""
+
+    atoms_wrapper_class = _OneLine
+
+    def atoms(self, resp, req, environ, request_time):
+        unread = dict.fromkeys(("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL"), "-")
+        return super().atoms(resp, req, environ or unread, request_time)
+
+
+logger_class = ClassicLogger
 '''
 
 
@@ -148,10 +201,11 @@ def render_config(settings: Settings, *, access_log: str = "json", notify: str =
         raise GunicornConfigError(problems)
     values = _with_defaults(settings, access_log)
     hooks = {name: values.pop(name) for name in list(values) if SETTINGS[name][0] == "hook"}
-    body = [_imports(values, hooks, access_log, notify), _sections(values)]
-    if access_log == "json":
+    logger = _logger(values, access_log)
+    body = [_imports(values, hooks, logger, notify), _sections(values)]
+    if logger:
         base = "gunicorn.instrument.statsd.Statsd" if values.get("statsd_host") else "gunicorn.glogging.Logger"
-        body.append(JSON_LOGGER.format(base=base))
+        body.append(logger.format(base=base))
     if notify == "worker":
         hooks.setdefault("post_worker_init", "")
         body.append(NOTIFY)
@@ -172,14 +226,19 @@ def _with_defaults(settings: Settings, access_log: str) -> dict[str, Any]:
     return values
 
 
-def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], access_log: str, notify: str) -> str:
-    names = set()
+def _logger(values: Mapping[str, Any], access_log: str) -> str:
+    """The source of the logger; none of ours beside one that the user brings."""
     if access_log == "json":
-        names |= {
-            "datetime",
-            "json",
-            "gunicorn.instrument.statsd" if values.get("statsd_host") else "gunicorn.glogging",
-        }
+        return JSON_LOGGER
+    return CLASSIC_LOGGER if access_log == "classic" and "logger_class" not in values else ""
+
+
+def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], logger: str, notify: str) -> str:
+    names = set()
+    if logger:
+        names.add("gunicorn.instrument.statsd" if values.get("statsd_host") else "gunicorn.glogging")
+    if logger == JSON_LOGGER:
+        names |= {"datetime", "json"}
     if notify == "worker":
         names |= {"os", "socket"}
     if any(hooks.values()):

@@ -110,6 +110,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "timeouts": site["timeouts"],
         "trusted_proxies": trusted,
         "trusted": f"$nginx_sites_trusted_{identifier}" if trusted else "",
+        "access_log": _access_log(name, site),
         "scheme": f"$nginx_sites_scheme_{identifier}" if trusted else "$scheme",
         "extra": site["extra"].strip("\n").splitlines(),
     }
@@ -140,6 +141,11 @@ def _location(location: Mapping[str, Any], site: Entry) -> dict[str, Any]:
         "max_body": location.get("max_body") or "",
         "read_timeout": location.get("read_timeout") or (max(_HOUR, site["timeouts"]["read"]) if endless else 0),
     }
+
+
+def _access_log(name: str, site: Entry) -> str:
+    kind = {"json": "nginx_sites_json"}.get(site["access_log"], site["access_log"])
+    return "off" if kind == "none" else f"/var/log/nginx/{name}.access.log {kind}"
 
 
 def _identifier(name: str) -> str:

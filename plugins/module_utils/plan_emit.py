@@ -309,6 +309,7 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
         },
         "timeouts": nginx["timeouts"],
         "trusted_proxies": nginx["trusted_proxies"],
+        "access_log": {"classic": "combined"}.get(entry["logs"]["access"], entry["logs"]["access"]),
         "includes": [f"{own_nginx_files(name)}/*.conf"],
         "extra": nginx["extra"],
     }

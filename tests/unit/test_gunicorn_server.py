@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import gunicorn_config, venvs
+from hostile import ask, requests
 
 CACHE = Path(__file__).parents[2] / ".cache"
 FIELDS = [
@@ -30,6 +32,7 @@ FIELDS = [
     "user_agent",
     "x_tracking_id",
     "request_time",
+    "request_id",
 ]
 APP = """\
 import os
@@ -37,6 +40,10 @@ EVENTS = os.environ["EVENTS"]
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
+async def asgi(scope, receive, send):
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
 def note(*args):
     with open(EVENTS, "a") as stream:
         stream.write("hook\\n")
@@ -185,6 +192,31 @@ def test_the_json_log_is_valid_whatever_is_sent(gunicorn: Path, start: Start, wo
     assert (good["status_code"], good["response_length"], good["host"]) == (200, 2, "example.org")
     assert (good["request_method"], good["protocol"], good["x_tracking_id"]) == ("GET", "HTTP/1.1", None)
     assert 0 <= good["request_time"] < 5
+
+
+@pytest.mark.parametrize("kind", ["json", "classic"])
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent", "gevent_pywsgi", "asgi"])
+def test_a_hostile_request_is_one_line(request: pytest.FixtureRequest, start: Start, worker: str, kind: str) -> None:
+    for age in ("new",) if worker == "asgi" else ("new", "old"):
+        app = "site_app:asgi" if worker == "asgi" else "site_app:app"
+        settings = {"worker_class": worker, "workers": 1, "wsgi_app": app}
+        server = up(start(request.getfixturevalue(f"{age}_gunicorn"), settings, access_log=kind))
+        before = len(server.log())
+        sent = [ask(str(server.address), data) for data in requests(500, seed=7)]
+        answered = {number for number, status in enumerate(sent) if status == 200}
+        assert len(answered) > 100
+        server.ask(b"/last")
+        wait(lambda: b"/last" in b"".join(server.log()[-3:]), "the last line")  # noqa: B023
+        lines = server.log()[before:]
+        assert len(lines) <= len(sent) + 1
+        assert all(line.isascii() and line.decode().isprintable() for line in lines)
+        if kind == "json":
+            server.records(1)
+        logged = [int(found[1]) for line in lines if (found := re.search(rb"/?n(\d+)", line))]
+        assert answered <= set(logged)
+        assert len(logged) == len(set(logged))
+        server.process.terminate()
+        server.process.wait(20)
 
 
 def test_the_client_is_the_proxys_word_over_a_unix_socket_only(new_gunicorn: Path, start: Start) -> None:

