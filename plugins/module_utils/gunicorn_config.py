@@ -8,9 +8,10 @@ settings go into the file and none on the command line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import access_record
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_check import (
     Settings,
     check_settings,
@@ -56,74 +57,38 @@ def _notify_ready():
 # atoms() feeds access_log_format; with the plain dict as wrapper nothing is escaped a second time. Works the same for
 # gunicorn's statsd logger, syslog and logconfig, because only the message changes. gevent_pywsgi logs requests that it
 # could not read without an environ, and the asgi worker's request_time is no timedelta.
-JSON_LOGGER = '''\
-
-
-def _text(value):
-    """WSGI text holds bytes as latin-1: show it as the UTF-8 that was sent, with a mark for what is none."""
-    if value is None:
-        return None
-    try:
-        return str(value).encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:
-        return str(value).encode("utf-8", "replace").decode("utf-8")
-
-
-def _path(environ):
-    if "PATH_INFO" not in environ:  # a request that gunicorn refused
-        return _text(environ["RAW_URI"].partition("?")[0]) if "RAW_URI" in environ else None
-    if "wsgi.version" not in environ:  # ASGI has text
-        return str(environ["PATH_INFO"]).encode("utf-8", "replace").decode("utf-8")
-    return _text("%s%s" % (environ.get("SCRIPT_NAME") or "", environ["PATH_INFO"] or ""))
-
-
-def _line(record):
-    """JSON of less than the 48 KiB from which on journald makes two lines of one: the longest values are cut."""
-    line, longest = json.dumps(record), 8192
-    while len(line) > 40000:
-        longest //= 2
-        for name, value in record.items():
-            if isinstance(value, str) and len(value) > longest:
-                record[name] = value[:longest] + "\\u2026"
-        line = json.dumps(record)
-    return line
+JSON_LOGGER = """\
 
 
 class JsonLogger({base}):
-    """One JSON object a line, whatever a client sends."""
-
     atoms_wrapper_class = dict
 
     def atoms(self, resp, req, environ, request_time):
-        environ = environ or {{}}
-        client = environ.get("REMOTE_ADDR")
-        if client in (None, "", "-"):  # a unix socket: only the proxy in front can have sent these headers
-            forwarded = (environ.get("HTTP_X_FORWARDED_FOR") or "").rpartition(",")[2].strip()
-            client = environ.get("HTTP_X_REAL_IP") or forwarded or None
         status = (resp.status.decode() if isinstance(resp.status, bytes) else str(resp.status))[:3]
         seconds = getattr(request_time, "days", 0) * 86400 + request_time.seconds + request_time.microseconds / 1e6
-        now = datetime.datetime.now(datetime.timezone.utc)
-        record = {{
-            "@timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "remote_addr": _text(client),
-            "protocol": _text(environ.get("SERVER_PROTOCOL")),
-            "host": _text(environ.get("HTTP_HOST")),
-            "request_method": _text(environ.get("REQUEST_METHOD")),
-            "request_path": _path(environ),
-            "status_code": int(status) if status.isdecimal() else None,
-            "response_length": getattr(resp, "sent", None),
-            "referer": _text(environ.get("HTTP_REFERER")),
-            "user_agent": _text(environ.get("HTTP_USER_AGENT")),
-            "x_tracking_id": _text(environ.get("HTTP_X_TRACKING_ID")),
-            "request_time": round(max(0, seconds), 6),
-            "request_id": _text(environ.get("HTTP_X_REQUEST_ID")),
-        }}
-        return {{"json": _line(record)}}
+        return {{"json": access_record(environ or {{}}, status, getattr(resp, "sent", None), seconds)}}
 
 
 logger_class = JsonLogger
 access_log_format = "%(json)s"
-'''
+"""
+
+# The worker hands requests to tornado's own server, which tells gunicorn's log nothing.
+TORNADO_LOG = """\
+
+
+class _Answer:
+    def __init__(self, status, sent):
+        self.status, self.sent, self.headers = status, sent, ()
+
+
+def _log_requests(worker):
+    def log(environ, status, length, seconds):
+        environ.setdefault("RAW_URI", environ["SCRIPT_NAME"] + environ["PATH_INFO"])
+        worker.log.access(_Answer(status, length), (), environ, datetime.timedelta(seconds=seconds))
+
+    worker.wsgi = logged(worker.wsgi, log)
+"""
 
 # gunicorn's own wrapper escapes quotes alone: old gunicorns let line breaks of folded headers pass.
 CLASSIC_LOGGER = '''\
@@ -202,14 +167,21 @@ def render_config(settings: Settings, *, access_log: str = "json", notify: str =
     values = _with_defaults(settings, access_log)
     hooks = {name: values.pop(name) for name in list(values) if SETTINGS[name][0] == "hook"}
     logger = _logger(values, access_log)
-    body = [_imports(values, hooks, logger, notify), _sections(values)]
+    body = [_imports(values, hooks, logger, notify, _logs_by_itself(values, access_log)), _sections(values)]
     if logger:
         base = "gunicorn.instrument.statsd.Statsd" if values.get("statsd_host") else "gunicorn.glogging.Logger"
+        body += [access_record.ACCESS_RECORD] if access_log == "json" else []
         body.append(logger.format(base=base))
+    at_start = []
+    if _logs_by_itself(values, access_log):
+        body += [access_record.LOGGED, TORNADO_LOG]
+        at_start.append("_log_requests(worker)")
     if notify == "worker":
-        hooks.setdefault("post_worker_init", "")
         body.append(NOTIFY)
-    body.append(_hooks(hooks, notify))
+        at_start.append("_notify_ready()")
+    if at_start:
+        hooks.setdefault("post_worker_init", "")
+    body.append(_hooks(hooks, at_start))
     return HEADER + "".join(part for part in body if part)
 
 
@@ -233,12 +205,19 @@ def _logger(values: Mapping[str, Any], access_log: str) -> str:
     return CLASSIC_LOGGER if access_log == "classic" and "logger_class" not in values else ""
 
 
-def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], logger: str, notify: str) -> str:
+def _logs_by_itself(values: Mapping[str, Any], access_log: str) -> bool:
+    """Whether the worker class has to be told to write the access log."""
+    return access_log != "none" and values.get("worker_class") == "tornado"
+
+
+def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], logger: str, notify: str, tornado: bool) -> str:
     names = set()
     if logger:
         names.add("gunicorn.instrument.statsd" if values.get("statsd_host") else "gunicorn.glogging")
     if logger == JSON_LOGGER:
-        names |= {"datetime", "json"}
+        names |= {*access_record.IMPORTS}
+    if tornado:
+        names |= {"datetime", "time"}
     if notify == "worker":
         names |= {"os", "socket"}
     if any(hooks.values()):
@@ -295,7 +274,8 @@ def _python(value: Any) -> str:
     )
 
 
-def _hooks(hooks: Mapping[str, str], notify: str) -> str:
+def _hooks(hooks: Mapping[str, str], at_start: Sequence[str]) -> str:
+    """The functions that gunicorn calls; ``at_start`` are our own lines of post_worker_init."""
     if not hooks:
         return ""
     text = ""
@@ -314,6 +294,6 @@ def _hooks(hooks: Mapping[str, str], notify: str) -> str:
                 text += (
                     f"    {'return ' if name == 'ssl_context' else ''}_imported({_python(hooks[name])})({parameters})\n"
                 )
-            if name == "post_worker_init" and notify == "worker":
-                text += "    _notify_ready()\n"
+            if name == "post_worker_init":
+                text += "".join(f"    {line}\n" for line in at_start)
     return text
