@@ -93,6 +93,16 @@ def access_record(environ, status, length, seconds):
     return f'{now} <{os.getpid()}> {client} "{request}" {status} {seconds:.6f} {length} "{referer}" "{agent}"'
 '''
 
+# sd-daemon(3). The journal takes the mark away; elsewhere it would be part of the line.
+MARK = '''\
+
+
+def access_mark():
+    """What a line on standard output begins with: in systemd's journal it is a notice, to be told from all else."""
+    output = os.fstat(1)
+    return "<5>" if os.environ.get("JOURNAL_STREAM") == "%d:%d" % (output.st_dev, output.st_ino) else ""
+'''
+
 # For servers that tell nobody what became of a request.
 LOGGED = '''\
 

@@ -99,8 +99,9 @@ class _OneLine(dict):
         value = self.get(name, "-")
         if not isinstance(value, str):
             return value
+        text = value.encode("unicode_escape").decode("ascii").replace('"', '\\\\"')
         # Cut, so that journald does not make two lines of one.
-        return value[:4000].encode("unicode_escape").decode("ascii").replace('"', '\\\\"')
+        return text if len(text) <= 15000 else text[:15000].rstrip("\\\\") + "..."
 
 
 class ClassicLogger({base}):
@@ -110,11 +111,21 @@ class ClassicLogger({base}):
 
     def atoms(self, resp, req, environ, request_time):
         unread = dict.fromkeys(("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL"), "-")
-        return super().atoms(resp, req, environ or unread, request_time)
+        found = super().atoms(resp, req, environ or unread, request_time)
+        if found["h"] in (None, "", "-"):  # a unix socket: only the proxy in front can have sent this header
+            found["h"] = "".join(((environ or {{}}).get("HTTP_X_REAL_IP") or "-").split())
+        return found
 
 
 logger_class = ClassicLogger
 '''
+
+
+JOURNAL = """\
+
+
+access_log_format = access_mark() + access_log_format
+"""
 
 
 class GunicornConfigError(ValueError):
@@ -167,13 +178,16 @@ def render_config(settings: Settings, *, access_log: str = "json", notify: str =
     values = _with_defaults(settings, access_log)
     hooks = {name: values.pop(name) for name in list(values) if SETTINGS[name][0] == "hook"}
     logger = _logger(values, access_log)
-    body = [_imports(values, hooks, logger, notify, _logs_by_itself(values, access_log)), _sections(values)]
+    by_itself, to_journal = _logs_by_itself(values, access_log), access_log != "none" and values.get("accesslog") == "-"
+    body = [_imports(values, hooks, logger, notify, by_itself, to_journal), _sections(values)]
     if logger:
         base = "gunicorn.instrument.statsd.Statsd" if values.get("statsd_host") else "gunicorn.glogging.Logger"
         body += [access_record.ACCESS_RECORD] if access_log == "json" else []
         body.append(logger.format(base=base))
+    if to_journal:
+        body += [access_record.MARK, JOURNAL]
     at_start = []
-    if _logs_by_itself(values, access_log):
+    if by_itself:
         body += [access_record.LOGGED, TORNADO_LOG]
         at_start.append("_log_requests(worker)")
     if notify == "worker":
@@ -210,7 +224,9 @@ def _logs_by_itself(values: Mapping[str, Any], access_log: str) -> bool:
     return access_log != "none" and values.get("worker_class") == "tornado"
 
 
-def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], logger: str, notify: str, tornado: bool) -> str:
+def _imports(
+    values: Mapping[str, Any], hooks: Mapping[str, str], logger: str, notify: str, tornado: bool, to_journal: bool
+) -> str:
     names = set()
     if logger:
         names.add("gunicorn.instrument.statsd" if values.get("statsd_host") else "gunicorn.glogging")
@@ -218,6 +234,8 @@ def _imports(values: Mapping[str, Any], hooks: Mapping[str, str], logger: str, n
         names |= {*access_record.IMPORTS}
     if tornado:
         names |= {"datetime", "time"}
+    if to_journal:
+        names.add("os")
     if notify == "worker":
         names |= {"os", "socket"}
     if any(hooks.values()):

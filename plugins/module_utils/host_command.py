@@ -34,9 +34,9 @@ Usage: flaskworks [--json]                     all applications of this host
        flaskworks APP shell
 
   status    the live release, since when and by whom, workers, memory, and how fast it answers right now
-  logs      the journal of the live release's units, and gunicorn's error log.
+  logs      the journal of the live release's units, and the server's error log.
             -f goes on, also over a change of the release; -n LINES from the end (50);
-            --access and --error show only that log of gunicorn
+            --access and --error show only that log of the server, be it a file or in the journal
   run       runs a command as the application: its user, its environment with its secrets, its source directory, its
             virtual environment, its sandbox and limits. It can't do more than the site itself. The exit status is the
             command's: flaskworks blog run flask db current; flaskworks blog run python

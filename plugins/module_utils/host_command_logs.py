@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The logs of an application: the journal of its units, and the files that its server writes."""
+"""The logs of an application: the journal of its units, and what its server writes, to files or to the journal."""
 
 # A program of its own, not a module: it prints, and runs other programs.
 # pylint: disable=ansible-bad-function
@@ -24,26 +24,30 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
 
 # How often -f looks for a new release, in seconds.
 PAUSE = 1.0
+# A server gives its access log to the journal as notices. What systemd itself says of a unit has the transport journal.
+ACCESS = ("_TRANSPORT=stdout", "PRIORITY=5")
+OTHERS = (*(f"PRIORITY={number}" for number in (0, 1, 2, 3, 4, 6, 7)), "+", "_TRANSPORT=journal", "_TRANSPORT=syslog")
 
 
 def show(layout: Layout, release: str, lines: int, only: str = "") -> int:
     """Print the last lines; return the exit status."""
-    if not only:
+    files, chosen = log_files(layout, release, only), journal_filter(layout, release, only)
+    if chosen is not None:
         sys.stdout.flush()
-        subprocess.run(journal_words(release_units(layout, release), lines), check=False)
-    files = log_files(layout, release, only)
+        subprocess.run(journal_words(_units(layout, release, only), lines, chosen), check=False)
     if files:
         _tail(layout, release, files, lines, follows=False).wait()
-    return _explained(files, only)
+    return _explained(files, only, chosen)
 
 
 def follow(layout: Layout, release: str, lines: int, only: str = "") -> int:
     """Print the last lines and go on until interrupted; the units of a new release join in as soon as it starts."""
-    files = log_files(layout, release, only)
+    files, chosen = log_files(layout, release, only), journal_filter(layout, release, only)
     children = [_tail(layout, release, files, lines, follows=True)] if files else []
     known = {release}
-    if not only:
-        children.append(subprocess.Popen([*journal_words(release_units(layout, release), lines), "--follow"]))
+    if chosen is not None:
+        words = journal_words(_units(layout, release, only), lines, chosen)
+        children.append(subprocess.Popen([*words, "--follow"]))
     # The end by a signal has to reach the children too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -51,39 +55,59 @@ def follow(layout: Layout, release: str, lines: int, only: str = "") -> int:
         while children and any(child.poll() is None for child in children):
             looked = time.time()
             time.sleep(PAUSE)
-            for name, units in sorted(installed_instances(layout.app).items()) if not only else []:
+            for name in sorted(installed_instances(layout.app)) if chosen is not None else []:
                 if name not in known:
                     known.add(name)
-                    units = sorted({*units, *release_units(layout, name)})
-                    argv = [*journal_words(units, None), "--follow", f"--since=@{looked - PAUSE:.0f}"]
-                    children.append(subprocess.Popen(argv))
+                    argv = journal_words(_units(layout, name, only), None, chosen or [])
+                    children.append(subprocess.Popen([*argv, "--follow", f"--since=@{looked - PAUSE:.0f}"]))
     except KeyboardInterrupt:
         return 130
     finally:
         for child in children:
             child.terminate()
             child.wait()
-    return _explained(files, only)
+    return _explained(files, only, chosen)
 
 
-def journal_words(units: Sequence[str], lines: int | None) -> list[str]:
-    """Return the words of journalctl for these units; ``lines`` None shows all."""
+def journal_words(units: Sequence[str], lines: int | None, chosen: Sequence[str] = ()) -> list[str]:
+    """Return the words of journalctl for these units; ``lines`` None shows all, ``chosen`` says which."""
     count = [] if lines is None else [f"--lines={lines}"]
-    return ["journalctl", "--no-pager", "--quiet", *count, *(f"--unit={unit}" for unit in units)]
+    return ["journalctl", "--no-pager", "--quiet", *count, *(f"--unit={unit}" for unit in units), *chosen]
+
+
+def journal_filter(layout: Layout, release: str, only: str) -> list[str] | None:
+    """Return the words of journalctl for the lines that are asked for; None when they are not in the journal."""
+    access = log_place(layout, release, "access") == "-"
+    if only == "access":
+        return [*ACCESS, "--output=cat"] if access else None
+    if only == "error" and log_place(layout, release, "error") != "-":
+        return None
+    return [*OTHERS] if access else []
 
 
 def log_files(layout: Layout, release: str, only: str) -> list[str]:
     """Return the files of the server to show, as the release is set up to write them."""
-    kind = "access" if only == "access" else "error"
+    path = log_place(layout, release, "access" if only == "access" else "error")
+    return [path] if path.startswith("/") else []
+
+
+def log_place(layout: Layout, release: str, kind: str) -> str:
+    """Return where the log ``access`` or ``error`` of a release goes: a file, - for the journal, or nowhere."""
     recorded = servers.recorded(read_json(layout.record(release)))
     if f"{kind}_log" in recorded:
-        return [recorded[f"{kind}_log"]] if recorded[f"{kind}_log"] else []
+        return str(recorded[f"{kind}_log"])
     try:
         settings = gunicorn_settings(read_text(f"{layout.release(release)}/gunicorn.conf.py"), 1)
     except OSError:
-        return []
-    path = settings.get(f"{kind}log")
-    return [path] if isinstance(path, str) and path.startswith("/") else []
+        return ""
+    return str(settings.get(f"{kind}log") or "")
+
+
+def _units(layout: Layout, release: str, only: str) -> list[str]:
+    """Return the units of a release whose lines are asked for; the logs are the server's."""
+    if only:
+        return [layout.service(release)]
+    return sorted({*installed_instances(layout.app).get(release, []), *release_units(layout, release)})
 
 
 def _tail(layout: Layout, release: str, files: Sequence[str], lines: int, follows: bool) -> subprocess.Popen[bytes]:
@@ -95,8 +119,8 @@ def _tail(layout: Layout, release: str, files: Sequence[str], lines: int, follow
     return subprocess.Popen(argv, user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/")
 
 
-def _explained(files: Sequence[str], only: str) -> int:
-    if only and not files:
-        print(f"flaskworks: the live release writes no {only} log to a file; see its journal", file=sys.stderr)
+def _explained(files: Sequence[str], only: str, chosen: Sequence[str] | None) -> int:
+    if only and not files and chosen is None:
+        print(f"flaskworks: the live release writes no {only} log", file=sys.stderr)
         return 1
     return 0 if all(os.path.exists(path) for path in files) else 1

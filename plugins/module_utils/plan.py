@@ -89,7 +89,9 @@ def make_plan(
         "accounts": {name: {"home": emit.base_of(name), "groups": []} for name in entries},
         "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
         "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
-        "logrotate_policies": {name: emit.policy(name, entry) for name, entry in entries.items()},
+        "logrotate_policies": {
+            name: emit.policy(name, entry) for name, entry in entries.items() if emit.logs_to_files(entry)
+        },
         "ufw_rules": emit.rules(entries),
     }
 

@@ -17,6 +17,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import PRESETS, merge_sections
 
 _GTHREAD_THREADS = 4
+# The journal drops what a service says beyond 10,000 lines in 30 s. An interval of 0 does not lift that (systemd 252
+# and 257); no service says as much as this in a second.
+_NOTHING_DROPPED = {"LogRateLimitIntervalSec": "1s", "LogRateLimitBurst": 10_000_000}
 
 
 def base_of(name: str) -> str:
@@ -27,6 +30,11 @@ def base_of(name: str) -> str:
 def logs_of(name: str) -> str:
     """Return the directory of an application's logs."""
     return f"/var/log/{name}"
+
+
+def logs_to_files(entry: Entry) -> bool:
+    """Tell whether an application's logs are files; else they go to systemd's journal."""
+    return bool(entry["logs"]["to"] == "file")
 
 
 def own_nginx_files(name: str) -> str:
@@ -55,7 +63,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
     return {
         "user": name,
         "base": base_of(name),
-        "log_dir": logs_of(name),
+        "log_dir": logs_of(name) if logs_to_files(entry) else "",
         "keep": entry["keep"],
         "source": code(entry["source"]),
         "python": {
@@ -155,9 +163,10 @@ def gunicorn_settings(name: str, entry: Entry) -> dict[str, Any]:
         threads = _GTHREAD_THREADS
     if threads is not None:
         settings["threads"] = threads
+    files = logs_to_files(entry)
     if entry["logs"]["access"] != "none":
-        settings["accesslog"] = f"{logs_of(name)}/access.log"
-    settings["errorlog"] = f"{logs_of(name)}/error.log"
+        settings["accesslog"] = f"{logs_of(name)}/access.log" if files else "-"
+    settings["errorlog"] = f"{logs_of(name)}/error.log" if files else "-"
     # Workers set their own, whatever the unit's UMask= says. nginx reads uploads through the group of their directory.
     settings["umask"] = "0027"
     return {**settings, **server["settings"]}
@@ -186,6 +195,7 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
             "TimeoutStartSec": max(90, entry["health"]["timeout"] + 30),
             "TimeoutStopSec": graceful_timeout(server(name, entry)) + 5,
             **service_of(name, entry),
+            **({} if logs_to_files(entry) else _NOTHING_DROPPED),
         },
         "Install": {"WantedBy": "multi-user.target"},
     }
@@ -225,7 +235,7 @@ def service_of(name: str, entry: Entry) -> dict[str, Any]:
         ],
         "EnvironmentFile": f"{release_dir}/env",
         "KillMode": "mixed",
-        "ReadWritePaths": [f"{base_of(name)}/shared", logs_of(name)],
+        "ReadWritePaths": [f"{base_of(name)}/shared", *([logs_of(name)] if logs_to_files(entry) else [])],
         **copy.deepcopy(dict(PRESETS[entry["systemd"]["hardening"]])),
         "LimitCORE": 0,
         **_limits(entry["limits"]),

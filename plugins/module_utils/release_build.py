@@ -164,7 +164,7 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
         "error_log": order.error_log,
         "server": {
             "type": app["server"]["type"],
-            **{f"{kind}_log": servers.log_file(app["server"], kind) for kind in ("access", "error")},
+            **{f"{kind}_log": servers.log_place(app["server"], kind) for kind in ("access", "error")},
         },
         "health": dict(app.get("health", {})),
         "graceful_timeout": graceful_timeout(app),

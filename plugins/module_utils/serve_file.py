@@ -14,6 +14,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.access_record im
     ACCESS_RECORD,
     CLASSIC_RECORD,
     LOGGED,
+    MARK,
 )
 
 WORKER_CONNECTIONS = 1000
@@ -252,9 +253,10 @@ if __name__ == "__main__":
 OPEN_ACCESS = """\
     ACCESS = Log(ACCESS_LOG, 1)
     LOGS.append(ACCESS)
+    MARK = "" if ACCESS_LOG else access_mark()
 """
 LOG_ACCESS = """\
-    application = logged(application, lambda *facts: ACCESS.write(access_record(*facts) + "\\n"))
+    application = logged(application, lambda *facts: ACCESS.write(MARK + access_record(*facts) + "\\n"))
 """
 
 
@@ -277,7 +279,7 @@ def render_serve(server_type: str, settings: Mapping[str, Any], access_log: str 
         constants["ACCESS_LOG"] = _path(settings.get("accesslog"))
     lines = [f"{name} = {value!r}\n" for name, value in constants.items()]
     lines.append(f"UMASK = 0o{int(umask, 8) if isinstance(umask, str) else umask:03o}\n")
-    logging = {"json": ACCESS_RECORD + LOGGED, "classic": CLASSIC_RECORD + LOGGED, "none": ""}[access_log]
+    logging = {"json": ACCESS_RECORD + LOGGED + MARK, "classic": CLASSIC_RECORD + LOGGED + MARK, "none": ""}[access_log]
     return "".join(
         [
             HEADER,

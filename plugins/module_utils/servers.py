@@ -58,8 +58,13 @@ def graceful_timeout(server: Server) -> int:
 
 def log_file(server: Server, kind: str) -> str:
     """Return where the log ``access`` or ``error`` goes; empty when it is no file."""
-    path = str(server["settings"].get(f"{kind}log") or "")
-    return path if path.startswith("/") else ""
+    place = log_place(server, kind)
+    return place if place.startswith("/") else ""
+
+
+def log_place(server: Server, kind: str) -> str:
+    """Return where the log ``access`` or ``error`` goes: a file, - for standard output or error, or nowhere."""
+    return str(server["settings"].get(f"{kind}log") or "")
 
 
 def recorded(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -248,3 +249,19 @@ def test_packages() -> None:
 def test_unknown_variants(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         gunicorn_config.render_config({}, **wrong)
+
+
+@pytest.mark.parametrize("kind", ["json", "classic"])
+def test_lines_are_notices_in_the_journal_and_nowhere_else(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = gunicorn_config.render_config({"wsgi_app": "a:b"}, access_log=kind)
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    plain = load(text, tmp_path).access_log_format
+    out = os.fstat(1)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{out.st_dev}:{out.st_ino + 1}")
+    assert load(text, tmp_path).access_log_format == plain, "standard output leads elsewhere"
+    monkeypatch.setenv("JOURNAL_STREAM", f"{out.st_dev}:{out.st_ino}")
+    assert load(text, tmp_path).access_log_format == f"<5>{plain}"
+    text = gunicorn_config.render_config({"wsgi_app": "a:b", "accesslog": "/var/log/a/access.log"}, access_log=kind)
+    assert load(text, tmp_path).access_log_format == plain

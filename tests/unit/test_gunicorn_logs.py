@@ -151,6 +151,13 @@ def test_text_escapes_can_be_undone(as_text: Line) -> None:
     assert line.endswith(r' "-" "a\"\\n\n\xfc"' + "\n")
 
 
+def test_the_text_names_the_client_that_the_proxy_names(as_text: Line) -> None:
+    request = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "SERVER_PROTOCOL": "x", "HTTP_X_REAL_IP": "203.0.113.5"}
+    assert ' 203.0.113.5 "GET /' in as_text({**request, "REMOTE_ADDR": ""})
+    assert ' 192.0.2.1 "GET /' in as_text({**request, "REMOTE_ADDR": "192.0.2.1"})
+    assert ' ab "GET /' in as_text({**request, "REMOTE_ADDR": "", "HTTP_X_REAL_IP": "a\n b"})
+
+
 def test_a_logger_of_the_users_own_stays_beside_the_classic_text() -> None:
     text = render_config({"wsgi_app": "site:app", "logger_class": "mine.Logger"}, access_log="classic")
     assert 'logger_class = "mine.Logger"' in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import signal
@@ -17,7 +18,11 @@ from ansible_collections.flaskworks.deploy.plugins.filter.host_command import ho
 from ansible_collections.flaskworks.deploy.plugins.module_utils import host_command as command
 from ansible_collections.flaskworks.deploy.plugins.module_utils import host_command_run as runs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command import Call, CommandError, parse
-from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_logs import journal_words, log_files
+from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_logs import (
+    journal_filter,
+    journal_words,
+    log_files,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.host_command import PACKAGE, imported, sources
 
@@ -155,6 +160,27 @@ def test_logs_are_those_of_the_release(tmp_path: Path) -> None:
     config.write_text('accesslog = "/var/log/blog/access.log"\nerrorlog = "-"\n')
     assert log_files(layout, RELEASE, "access") == ["/var/log/blog/access.log"]
     assert log_files(layout, RELEASE, "error") == []
+    assert journal_filter(layout, RELEASE, "access") is None
+    assert journal_filter(layout, RELEASE, "error") == []
+    assert journal_filter(layout, RELEASE, "") == []
+
+
+def test_the_access_log_in_the_journal_is_told_from_all_else(tmp_path: Path) -> None:
+    layout = Layout("blog", str(tmp_path))
+    Path(layout.release(RELEASE)).mkdir(parents=True)
+    record = {"server": {"type": "gunicorn", "access_log": "-", "error_log": "-"}}
+    Path(layout.record(RELEASE)).write_text(json.dumps(record))
+    assert log_files(layout, RELEASE, "access") == []
+    access, others = journal_filter(layout, RELEASE, "access"), journal_filter(layout, RELEASE, "")
+    assert access == ["_TRANSPORT=stdout", "PRIORITY=5", "--output=cat"]
+    assert journal_filter(layout, RELEASE, "error") == others
+    assert others is not None
+    assert "PRIORITY=5" not in others
+    assert "_TRANSPORT=journal" in others, "systemd says with priority 5 that a process ended"
+    record["server"]["access_log"] = ""
+    Path(layout.record(RELEASE)).write_text(json.dumps(record))
+    assert journal_filter(layout, RELEASE, "access") is None
+    assert journal_filter(layout, RELEASE, "error") == []
 
 
 def test_its_files_are_all_it_needs_and_know_nothing_of_ansible() -> None:

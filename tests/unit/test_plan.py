@@ -232,6 +232,19 @@ def test_both_logs_have_one_form(access: str, of_nginx: str) -> None:
     assert plan(logs={"access": access})["nginx_sites"]["blog"]["access_log"] == of_nginx
 
 
+def test_logs_go_to_the_journal() -> None:
+    made = plan(logs={"to": "journal"})
+    entry = made["releases"]["blog"]
+    assert [entry["server"]["settings"][name] for name in ("accesslog", "errorlog")] == ["-", "-"]
+    service = entry["units"]["blog@.service"]["Service"]
+    assert service["LogRateLimitIntervalSec"] == "1s", "0 means the journal's own limit"
+    assert entry["log_dir"] == ""
+    assert "/var/log" not in json.dumps(entry)
+    assert made["logrotate_policies"] == {}
+    assert made["nginx_sites"]["blog"]["access_log"] == "json"
+    assert "LogRateLimitBurst" not in release()["units"]["blog@.service"]["Service"]
+
+
 def test_no_access_log() -> None:
     made = release(logs={"access": "none"})["server"]
     assert made["access_log"] == "none"

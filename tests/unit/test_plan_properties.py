@@ -55,7 +55,7 @@ RIGHT: dict[str, list[Any]] = {
     ],
     "limits": [{"memory": "1G", "cpu": "150%", "nofile": 4096, "tasks": 64, "nproc": 64}],
     "systemd": [{"hardening": "strict"}, {"Service": {"Nice": 5}, "Unit": {"After": ["redis.service"]}}],
-    "logs": [{"access": "classic", "rotate": 0}, {"access": "none", "maxsize": "10M"}],
+    "logs": [{"access": "classic", "rotate": 0}, {"access": "none", "maxsize": "10M"}, {"to": "journal"}],
     "keep": [1, 20],
 }
 # A static map and a run-once command of these need the shared directory, which only comes with `shared`.
