@@ -113,7 +113,7 @@ class ClassicLogger({base}):
         unread = dict.fromkeys(("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL"), "-")
         found = super().atoms(resp, req, environ or unread, request_time)
         if found["h"] in (None, "", "-"):  # a unix socket: only the proxy in front can have sent this header
-            found["h"] = "".join(((environ or {{}}).get("HTTP_X_REAL_IP") or "-").split())
+            found["h"] = "".join(((environ or {{}}).get("HTTP_X_REAL_IP") or "").split()) or "-"
         return found
 
 

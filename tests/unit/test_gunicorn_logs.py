@@ -156,6 +156,7 @@ def test_the_text_names_the_client_that_the_proxy_names(as_text: Line) -> None:
     assert ' 203.0.113.5 "GET /' in as_text({**request, "REMOTE_ADDR": ""})
     assert ' 192.0.2.1 "GET /' in as_text({**request, "REMOTE_ADDR": "192.0.2.1"})
     assert ' ab "GET /' in as_text({**request, "REMOTE_ADDR": "", "HTTP_X_REAL_IP": "a\n b"})
+    assert ' - "GET /' in as_text({**request, "REMOTE_ADDR": "", "HTTP_X_REAL_IP": "\xa0"})
 
 
 def test_a_logger_of_the_users_own_stays_beside_the_classic_text() -> None:
