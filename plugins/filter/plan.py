@@ -35,6 +35,10 @@ options:
     description: The application whose version that is; not needed when there is only one.
     type: str
     default: ""
+  allow_dev_server:
+    description: Whether an application may have the development server.
+    type: bool
+    default: false
 """
 
 EXAMPLES = """
@@ -65,12 +69,15 @@ def plan(
     firewall: bool = True,
     version: str = "",
     app: str = "",
+    allow_dev_server: bool = False,
 ) -> dict[str, Any]:
     """Return what DOCUMENTATION says. Raises AnsibleFilterError with all problems."""
     try:
         apps, common = to_plain(flask_apps), to_plain(defaults)
         chosen = {"version": str(version or ""), "app": str(app or "")}
-        return make_plan(entry_points("flask_apps"), apps, common, firewall=firewall, **chosen)
+        return make_plan(
+            entry_points("flask_apps"), apps, common, firewall=firewall, allow_dev_server=allow_dev_server, **chosen
+        )
     except InventoryError as error:
         raise AnsibleFilterError(str(error)) from None
 

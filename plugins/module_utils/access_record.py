@@ -79,8 +79,9 @@ CLASSIC_RECORD = '''\
 
 
 def _quoted(value):
-    """Cut, so that journald does not make two lines of one."""
-    return str(value or "-")[:4000].encode("unicode_escape").decode("ascii").replace('"', '\\\\"')
+    text = str(value or "-").encode("unicode_escape").decode("ascii").replace('"', '\\\\"')
+    # Cut, so that journald does not make two lines of one.
+    return text if len(text) <= 15000 else text[:15000].rstrip("\\\\") + "..."
 
 
 def access_record(environ, status, length, seconds):

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_settings import SETTINGS, WORKER_CLASSES
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import WORDS
 
 Settings = Mapping[str, Any]
 
@@ -139,7 +140,7 @@ def _did_you_mean(name: str) -> str:
 
 def _wrong_value(name: str, value: Any) -> str | None:
     kind, limits = SETTINGS[name]
-    if name == "workers" and value == "auto":
+    if name == "workers" and value in WORDS:
         return None
     if kind == "bool":
         return None if isinstance(value, bool) else f"must be true or false, not {value!r}"
@@ -162,7 +163,7 @@ def _wrong_value(name: str, value: Any) -> str | None:
 
 
 def _wrong_int(name: str, value: Any, limits: tuple[object, ...]) -> str | None:
-    word = ' or "auto"' if name == "workers" else ""
+    word = ', "auto" or "cpu"' if name == "workers" else ""
     if isinstance(value, bool) or not isinstance(value, int):
         return f"must be a whole number{word}, not {value!r}"
     low, high = limits

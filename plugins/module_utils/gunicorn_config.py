@@ -20,15 +20,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_check i
     octal,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_settings import SECTIONS, SETTINGS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import WORDS, assignments
 
 __all__ = ["ACCESS_LOGS", "GunicornConfigError", "check_settings", "packages_for", "render_config"]
 
 ACCESS_LOGS = ("json", "classic", "none")
 CLASSIC_FORMAT = '%(t)s %(p)s %(h)s "%(r)s" %(s)s %(L)s %(b)s "%(f)s" "%(a)s"'
-# One process of these fills one CPU; the others wait for I/O most of the time, so that 2 n + 1 keep n CPUs busy.
-EVENT_LOOPS = ("gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi")
-MOST_WORKERS = 12
-
 DEFAULTS: dict[str, Any] = {
     "control_socket_disable": True,  # its default place is $HOME, which a system user doesn't have
     "umask": 0o007,  # gunicorn's own 0 makes a socket that everybody may write
@@ -162,10 +159,17 @@ def packages_for(worker_class: str, settings: Settings | None = None) -> list[st
     return packages
 
 
-def render_config(settings: Settings, *, access_log: str = "json", notify: str = "arbiter") -> str:
+def render_config(
+    settings: Settings,
+    *,
+    access_log: str = "json",
+    notify: str = "arbiter",
+    limits: Mapping[str, str] | None = None,
+) -> str:
     """The text of gunicorn.conf.py; the same settings give the same text, in whatever order they come.
 
     access_log   json (one object a line), classic, or none (gunicorn's own settings decide)
+    limits       cpu and memory as systemd reads them (150%, 512M), for the number of workers
     notify       who tells systemd "ready": arbiter (gunicorn's way) or worker (once the application is imported)
     Raises GunicornConfigError when check_settings finds a problem, ValueError for an unknown access_log or notify.
     """
@@ -179,7 +183,7 @@ def render_config(settings: Settings, *, access_log: str = "json", notify: str =
     hooks = {name: values.pop(name) for name in list(values) if SETTINGS[name][0] == "hook"}
     logger = _logger(values, access_log)
     by_itself, to_journal = _logs_by_itself(values, access_log), access_log != "none" and values.get("accesslog") == "-"
-    body = [_imports(values, hooks, logger, notify, by_itself, to_journal), _sections(values)]
+    body = [_imports(values, hooks, logger, notify, by_itself, to_journal), _sections(values, limits or {})]
     if logger:
         base = "gunicorn.instrument.statsd.Statsd" if values.get("statsd_host") else "gunicorn.glogging.Logger"
         body += [access_record.ACCESS_RECORD] if access_log == "json" else []
@@ -240,7 +244,7 @@ def _imports(
         names |= {"os", "socket"}
     if any(hooks.values()):
         names |= {"importlib", "operator"}
-    if values.get("workers") == "auto":
+    if values.get("workers") in WORDS:
         names.add("os")
     standard = sorted(name for name in names if not name.startswith("gunicorn"))
     ours = sorted(names - set(standard))
@@ -248,21 +252,22 @@ def _imports(
     return "".join(f"\n{block}" for block in blocks)
 
 
-def _sections(values: Mapping[str, Any]) -> str:
+def _sections(values: Mapping[str, Any], limits: Mapping[str, str]) -> str:
     lines = []
     for section, group in SECTIONS.items():
         present = [name for name in group if name in values]
         if present:
-            lines += ["", f"# {section}", *(f"{name} = {_literal(name, values)}" for name in present)]
+            lines += ["", f"# {section}"]
+        for name in present:
+            if name == "workers" and values[name] in WORDS:
+                lines += assignments(values[name], values.get("worker_class", "sync"), **limits)
+            else:
+                lines.append(f"{name} = {_literal(name, values)}")
     return "\n".join(lines) + "\n"
 
 
 def _literal(name: str, values: Mapping[str, Any]) -> str:
     kind, value = SETTINGS[name][0], values[name]
-    if name == "workers" and value == "auto":
-        count = "len(os.sched_getaffinity(0))"
-        count = count if values.get("worker_class") in EVENT_LOOPS else f"2 * {count} + 1"
-        return f"min({count}, {MOST_WORKERS})"
     if kind == "mode":
         return f"0o{octal(value):03o}"
     if name == "proxy_protocol":  # a boolean before gunicorn 25

@@ -16,6 +16,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import E
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background import check_background
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import check_server, check_type
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
 
 Check = Callable[[Report, Entry], None]
@@ -32,7 +33,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (web.check_static, frozenset({"static", "shared", "nginx"})),
     (web.check_nginx, frozenset({"nginx"})),
     (web.check_health, frozenset({"health", "static"})),
-    (runtime.check_server, frozenset({"server", "logs"})),
+    (check_server, frozenset({"server", "logs"})),
     (runtime.check_environment, frozenset({"env", "secrets"})),
     (runtime.check_shared, frozenset({"shared"})),
     (runtime.check_files, frozenset({"files", "shared", "static"})),
@@ -43,7 +44,6 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     ),
 )
 _TOGETHER = frozenset({"domains", "nginx"})
-_DEVELOPMENT_SERVERS = ("flask", "werkzeug", "dev", "development", "runserver")
 
 
 def make_plan(
@@ -54,12 +54,14 @@ def make_plan(
     firewall: bool = True,
     version: str = "",
     app: str = "",
+    allow_dev_server: bool = False,
 ) -> dict[str, Any]:
     """Return ``packages``, ``accounts``, ``releases``, ``nginx_sites``, ``logrotate_policies`` and ``ufw_rules``.
 
     ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. ``version`` takes
-    the place of what the inventory says for ``app``. The same input gives the same output, in the same order. Raises
-    InventoryError with every problem.
+    the place of what the inventory says for ``app``. ``allow_dev_server``: whether an application may have the
+    development server. The same input gives the same output, in the same order. Raises InventoryError with every
+    problem.
     """
     if not isinstance(apps, Mapping):
         raise InventoryError([Problem("flask_apps", "must be a dictionary of applications by name", "wrong-type")])
@@ -74,7 +76,8 @@ def make_plan(
     for name in sorted(apps, key=str):
         report = Report("flask_apps", name)
         if check_name(report, name):
-            entries[name], keys = _check_app(points, report, name, _merged(common, apps[name]))
+            said = check_type(report, _written_out(_merged(common, apps[name])), allow_dev_server)
+            entries[name], keys = _check_app(points, report, name, said)
             reports[name] = report
             if not keys & _TOGETHER:
                 together[name] = entries[name]
@@ -117,7 +120,6 @@ def with_version(apps: Mapping[str, Any], app: str, version: str) -> dict[str, A
 
 def _check_app(points: EntryPoints, report: Report, name: str, said: Any) -> tuple[Entry, set[str]]:
     """Check one application; return its complete entry and the top-level keys in which something is wrong."""
-    said = _without_development_server(report, _written_out(said))
     entry, problems = check_entry(points, said, report.path)
     report.problems += problems
     unreadable = _keys(report, (problem for problem in problems if problem.rule != "unknown-key"))
@@ -138,18 +140,6 @@ def _written_out(entry: Any) -> Any:
     if isinstance(entry, Mapping) and isinstance(entry.get("server"), str):
         return {**entry, "server": {"type": entry["server"]}}
     return entry
-
-
-def _without_development_server(report: Report, entry: Any) -> Any:
-    server = entry.get("server") if isinstance(entry, Mapping) else None
-    if not isinstance(server, Mapping) or server.get("type") not in _DEVELOPMENT_SERVERS:
-        return entry
-    text = (
-        f"'{server['type']}' is a development server: slow, and not safe to let others reach. Use gunicorn, or leave"
-        " the key out"
-    )
-    report.add("dev-server", "server.type", text)
-    return {**entry, "server": {key: value for key, value in server.items() if key != "type"}}
 
 
 def _merged(base: Any, over: Any, *, keep_null: bool = False) -> Any:

@@ -8,15 +8,14 @@ import copy
 import re
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import packages_for
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import needed_packages, server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
-from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout, start_words
+from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout, reloads, start_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import private_key, ssh_server
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import PRESETS, merge_sections
 
-_GTHREAD_THREADS = 4
 # The journal drops what a service says beyond 10,000 lines in 30 s. An interval of 0 does not lift that (systemd 252
 # and 257); no service says as much as this in a second.
 _NOTHING_DROPPED = {"LogRateLimitIntervalSec": "1s", "LogRateLimitBurst": 10_000_000}
@@ -73,7 +72,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
             "constraints": python["constraints"],
             "packages": _python_packages(name, entry),
         },
-        "server": server(name, entry),
+        "server": server_of(entry, logs_of(name)),
         "units": units(name, entry),
         "public": {public_name(url): target for url, target in sorted(entry["static"].items())},
         "shared": sorted(entry["shared"]),
@@ -119,13 +118,13 @@ def _source_package(source: Entry) -> list[str]:
 
 
 def _python_packages(name: str, entry: Entry) -> list[str]:
-    """Return the user's packages, and gunicorn with its extras; a gunicorn that the user names is not named again."""
+    """Return the user's packages, and what the server needs; a server that the user names is not named again."""
     asked = [*_source_package(entry["source"]), *entry["python"]["packages"]]
-    extras = packages_for(entry["server"]["worker_class"], gunicorn_settings(name, entry))
+    program, *extras = needed_packages(server_of(entry, logs_of(name)))
     present = {_normal_name(package) for package in [*asked, *extras]}
     return [
         *asked,
-        *([] if "gunicorn" in present else ["gunicorn"]),
+        *([] if program in present else [program]),
         *(extra for extra in extras if extra not in asked),
     ]
 
@@ -139,37 +138,6 @@ def _probe_host(domains: list[str]) -> str:
     if not domains:
         return "localhost"
     return "www." + domains[0][2:] if domains[0].startswith("*.") else domains[0]
-
-
-def server(name: str, entry: Entry) -> dict[str, Any]:
-    """Return what serves a release: ``type``, ``settings`` and ``access_log``."""
-    return {
-        "type": entry["server"]["type"],
-        "settings": gunicorn_settings(name, entry),
-        "access_log": entry["logs"]["access"],
-    }
-
-
-def gunicorn_settings(name: str, entry: Entry) -> dict[str, Any]:
-    """Return the settings of gunicorn, the user's last."""
-    server = entry["server"]
-    settings: dict[str, Any] = {
-        "wsgi_app": entry["wsgi"],
-        "workers": server["workers"],
-        "worker_class": server["worker_class"],
-    }
-    threads = server.get("threads")
-    if threads is None and server["worker_class"] == "gthread":
-        threads = _GTHREAD_THREADS
-    if threads is not None:
-        settings["threads"] = threads
-    files = logs_to_files(entry)
-    if entry["logs"]["access"] != "none":
-        settings["accesslog"] = f"{logs_of(name)}/access.log" if files else "-"
-    settings["errorlog"] = f"{logs_of(name)}/error.log" if files else "-"
-    # Workers set their own, whatever the unit's UMask= says. nginx reads uploads through the group of their directory.
-    settings["umask"] = "0027"
-    return {**settings, **server["settings"]}
 
 
 def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
@@ -189,11 +157,11 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
             "Sockets": f"{name}@%i.socket",
             "ExecStart": " ".join(start_words(entry["server"]["type"], release_dir)),
             # The shell's own kill: the program of that name is missing on a minimal Debian.
-            "ExecReload": '/bin/sh -c "kill -HUP $MAINPID"',
+            **({"ExecReload": '/bin/sh -c "kill -HUP $MAINPID"'} if reloads(entry["server"]["type"]) else {}),
             "Restart": "on-failure",
             "RestartSec": 2,
             "TimeoutStartSec": max(90, entry["health"]["timeout"] + 30),
-            "TimeoutStopSec": graceful_timeout(server(name, entry)) + 5,
+            "TimeoutStopSec": graceful_timeout(server_of(entry, logs_of(name))) + 5,
             **service_of(name, entry),
             **({} if logs_to_files(entry) else _NOTHING_DROPPED),
         },

@@ -22,7 +22,7 @@ RULES = {
     "command": "a command is one line and its quotes are closed",
     "command-once": "what a run-once command creates lies below a shared directory, or it would run for each release",
     "deploy-key": "a deploy key is a private key that ssh can use by itself, for a URL of ssh",
-    "dev-server": "the development server serves nobody but its developer",
+    "dev-server": "the development server serves nobody but developers",
     "domain": "a domain is a host name, without scheme, port or path",
     "domain-duplicate": "a domain belongs to one site on each port",
     "domain-missing": "an application without domains has its ports for itself",
@@ -57,6 +57,7 @@ RULES = {
     "port": "a port is between 1 and 65535",
     "port-reserved": "SSH's port, and that of TLS, are not for plain HTTP",
     "secret": "a secret is filled in",
+    "server-keys": "a server is given what means something to it",
     "shared": "a shared directory is a relative path inside the source, and not inside another",
     "source": "the code comes from one place, and all keys of its source belong to it",
     "static-location": "a path is either static or a location",
@@ -68,7 +69,7 @@ RULES = {
     "timeouts": "systemd waits longer than gunicorn for the requests in progress",
     "threads": "only gthread workers have threads",
     "trusted-proxy": "a trusted proxy is an address or a network",
-    "workers": "the number of workers is a positive number or auto",
+    "workers": "the number of workers is a positive number, auto or cpu",
     "wsgi": "the callable is named as gunicorn reads it",
 }
 

@@ -1,14 +1,12 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Checks of the running application: server, environment, files, shared directories, limits, units, logs."""
+"""Checks of the running application: environment, files, shared directories, limits, units, logs."""
 
 from __future__ import annotations
 
 import re
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_check import check_settings
-from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import server as server_of
-from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import units
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import logs_of, units
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import (
     RULES,
     Entry,
@@ -17,38 +15,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules impor
     path_fault,
     texts,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import check_unit
-
-# Settings of gunicorn that are said elsewhere or follow from what a release is.
-MANAGED_SETTINGS = {
-    "wsgi_app": "say it as wsgi",
-    "workers": "say it as server.workers",
-    "worker_class": "say it as server.worker_class",
-    "threads": "say it as server.threads",
-    "bind": "systemd opens the socket; ports are under nginx.listen",
-    "backlog": "systemd opens the socket; say it as systemd.Socket.Backlog",
-    "reuse_port": "systemd opens the socket",
-    "chdir": "an application starts in its source",
-    "pythonpath": "an application starts in its source; install what else it needs",
-    "user": "an application runs as the user of its name",
-    "group": "an application runs as the user of its name",
-    "initgroups": "an application runs as the user of its name",
-    "daemon": "systemd needs gunicorn in the foreground",
-    "pidfile": "systemd knows the process",
-    "config": "the file of the release is the configuration",
-    "paste": "say what to run as wsgi",
-    "raw_env": "say it as env or secrets",
-    "reload": "the code of a release never changes",
-    "reload_engine": "the code of a release never changes",
-    "reload_extra_files": "the code of a release never changes",
-    "accesslog": "logs are below /var/log; say what they look like under logs",
-    "errorlog": "logs are below /var/log",
-    "certfile": "nginx stands in front",
-    "keyfile": "nginx stands in front",
-    "protocol": "nginx speaks HTTP to the application",
-    "proxy_protocol": "nginx speaks HTTP to the application",
-}
 
 RESERVED_VARIABLES = """
     GUNICORN_CMD_ARGS HOME INVOCATION_ID JOURNAL_STREAM LISTEN_FDNAMES LISTEN_FDS LISTEN_PID LOGNAME MAINPID
@@ -76,7 +45,6 @@ MANAGED_DIRECTIVES = {
     "Unit": "Requires",
     "Install": "",
 }
-_SINGLE_THREADED = ("sync", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)")
@@ -86,40 +54,6 @@ _LEAST_MEMORY = 16 * 2**20
 _LOG_SIZE = re.compile(r"[1-9][0-9]*[kMG]?")
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|sec|seconds?|s|min|minutes?|m|h|hours?|hr|d|days?)?")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def check_server(report: Report, entry: Entry) -> None:
-    """gunicorn's settings: ours, the user's, and both together."""
-    server, before = entry["server"], len(report.problems)
-    workers = server["workers"]
-    if workers != "auto" and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1000):
-        report.add(
-            "workers", "server.workers", f"{workers!r} is no number of processes: write a number from 1 on, or auto"
-        )
-    threads = server.get("threads")
-    if threads is not None and not 1 <= threads <= 1000:
-        report.add("threads", "server.threads", f"{threads} is no number of threads: write one from 1 on")
-    elif threads is not None and threads > 1 and server["worker_class"] in _SINGLE_THREADED:
-        text = (
-            f"{server['worker_class']} workers have no threads (gunicorn would silently run others, or ignore it): use"
-            " worker_class gthread, or remove threads"
-        )
-        report.add("threads", "server.threads", text)
-    own = {name: value for name, value in server["settings"].items() if name not in MANAGED_SETTINGS}
-    for name in server["settings"]:
-        if name in MANAGED_SETTINGS:
-            report.add("gunicorn-managed", f"server.settings.{name}", f"is not set here: {MANAGED_SETTINGS[name]}")
-    if len(report.problems) > before:
-        return
-    ours = {
-        "workers": workers,
-        "worker_class": server["worker_class"],
-        **({} if threads is None else {"threads": threads}),
-    }
-    for problem in check_settings({**ours, **own}, access_log=entry["logs"]["access"]):
-        name, _colon, text = problem.partition(": ")
-        key = f"server.{name}" if name in ours else f"server.settings.{name}"
-        report.add("gunicorn-setting", key, text)
 
 
 def check_environment(report: Report, entry: Entry) -> None:
@@ -252,10 +186,10 @@ def check_systemd(report: Report, entry: Entry) -> None:
             key = f"systemd.{matched[1]}.{matched[2]}" if matched else "systemd"
             report.add("systemd-directive", key, matched[3] if matched else problem)
     stop = entry["systemd"]["Service"].get("TimeoutStopSec")
-    graceful = graceful_timeout(server_of(name, entry))
+    graceful = graceful_timeout(server_of(entry, logs_of(name)))
     if stop is not None and (seconds := _seconds(str(stop))) is not None and seconds <= graceful:
         text = (
-            f"{stop} is not above gunicorn's graceful_timeout ({graceful} s): systemd would kill requests in progress"
+            f"{stop} is not above the server's graceful_timeout ({graceful} s): systemd would kill requests in progress"
         )
         report.add("timeouts", "systemd.Service.TimeoutStopSec", text)
 

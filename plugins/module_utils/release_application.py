@@ -96,11 +96,12 @@ def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str, releas
 
     Raises ReleaseError.
     """
-    server = app["server"]["type"]
-    words = servers.check_words(server, layout.release(release_id))
+    words = servers.check_words(app["server"], layout.release(release_id))
     checked = run_application(layout, app, release_id, "check", words)
     if checked.returncode != 0:
-        raise ReleaseError("check", f"{server} can't load the application", checked.stdout + checked.stderr)
+        raise ReleaseError(
+            "check", f"{app['server']['type']} can't load the application", checked.stdout + checked.stderr
+        )
     commands = app.get("commands", {})
     for once in commands.get("once", []):
         if not os.path.lexists(_created_path(layout, release_id, once["creates"])):

@@ -162,10 +162,7 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
         "secrets": sorted(app.get("secrets", {})),
         "files": sorted(app.get("files", {})),
         "error_log": order.error_log,
-        "server": {
-            "type": app["server"]["type"],
-            **{f"{kind}_log": servers.log_place(app["server"], kind) for kind in ("access", "error")},
-        },
+        "server": servers.to_record(app["server"]),
         "health": dict(app.get("health", {})),
         "graceful_timeout": graceful_timeout(app),
         "venv": os.path.basename(venv),

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_status_host as said
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp
+from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json, timestamp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import blocks_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
 
 PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "NRestarts", "ActiveEnterTimestamp"),
@@ -61,31 +63,33 @@ def live_units(layout: Layout, host: Host) -> list[str]:
         return []
 
 
-def processors_of(pid: int) -> int:
-    """Return on how many processors a process may run; on how many this one may when it does not exist."""
-    try:
-        return len(os.sched_getaffinity(pid))
-    except OSError:
-        return len(os.sched_getaffinity(0))
-
-
 def web_of(layout: Layout, host: Host) -> dict[str, Any] | None:
     if (live := host.live.get(layout.app)) is None:
         return None
     unit = host.units.get(layout.service(live), {})
     facts = _service(unit, host)
     main = facts.pop("main_pid")
-    config = ""
-    with contextlib.suppress(OSError):
-        config = read_text(f"{layout.release(live)}/gunicorn.conf.py")
-    configured = said.gunicorn_settings(config, processors_of(main) if main else processors_of(0)).get("workers")
+    record = read_json(layout.record(live))
+    server = servers.recorded(record)["type"]
+    configured, reason = servers.workers_of(record, this_machine(main)) or (_configured(layout, live, main), None)
     return {
         "unit": layout.service(live),
         **facts,
         "socket": host.units.get(layout.socket(live), {}).get("ActiveState", "inactive"),
-        "workers": said.workers(main, host.processes),
-        "workers_configured": configured if isinstance(configured, int) else None,
+        "server": server,
+        "workers": said.workers(main, host.processes) if server == "gunicorn" else int(bool(main)),
+        "workers_configured": configured,
+        "workers_reason": reason,
     }
+
+
+def _configured(layout: Layout, live: str, main: int) -> int | None:
+    """Return the number of workers that the file of a release says whose record does not."""
+    config = ""
+    with contextlib.suppress(OSError):
+        config = read_text(f"{layout.release(live)}/gunicorn.conf.py")
+    found = said.gunicorn_settings(config, this_machine(main).processors).get("workers")
+    return found if isinstance(found, int) else None
 
 
 def _service(unit: Unit, host: Host) -> dict[str, Any]:

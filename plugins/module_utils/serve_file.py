@@ -211,14 +211,19 @@ class Handler(werkzeug.serving.WSGIRequestHandler):
 def serve(application):
     """Answer until SIGTERM; then take no new connections, and end what was begun within GRACEFUL_TIMEOUT seconds."""
     server = Server("127.0.0.1", 0, application, Handler)
-    asked_to_stop, stop = os.pipe()
+    # A signal that comes just before os.read() must wake it too.
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *dummy: os.write(stop, b"x"))
+        signal.signal(number, lambda *dummy: asked_to_stop.set())
     loop = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
     loop.start()
     tell_manager("READY=1\\nSTATUS=The application is imported")
     say("WARNING", f"the development server serves {WSGI}: it is slow, and not made to be reached by others")
-    os.read(asked_to_stop, 1)
+    while not asked_to_stop.is_set():
+        os.read(woken, 64)
     server.shutdown()
     server.socket.close()
     until = time.monotonic() + GRACEFUL_TIMEOUT

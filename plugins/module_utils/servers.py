@@ -13,11 +13,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_config import render_config
+from ansible_collections.flaskworks.deploy.plugins.module_utils.serve_file import render_serve
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import Machine, worker_count
 
 Server = Mapping[str, Any]
 
 # gunicorn's own default (seconds).
 GRACEFUL_TIMEOUT = 30
+# Server -> its own file in a release.
+FILES = {"gunicorn": "gunicorn.conf.py", "gevent": "serve.py", "flask": "serve.py"}
+
+# --check-config loads no worker class: one that this gunicorn lacks, or that lacks a package, fails at the start only.
+# A module of the application must not stand in for gunicorn's, but a worker class may be one of the application's.
+_CHECK_WORKERS = """\
+import os, sys
+del sys.path[0]
+import gunicorn, gunicorn.util
+sys.path.insert(0, os.getcwd())
+worker_class, program = sys.argv[1], sys.argv[2:]
+try:
+    gunicorn.util.load_class(worker_class)
+except Exception as error:
+    sys.exit("gunicorn %s can't have workers of the class %s:\\n%s" % (gunicorn.__version__, worker_class, error))
+os.execv(program[0], program)
+"""
 
 
 def start_words(server_type: str, release_dir: str) -> list[str]:
@@ -26,28 +45,44 @@ def start_words(server_type: str, release_dir: str) -> list[str]:
     Raises ValueError for a server that does not exist.
     """
     path = f"{release_dir}/{file_name(server_type)}"
-    return [f"{release_dir}/venv/bin/gunicorn", "--config", path]
+    if server_type == "gunicorn":
+        return [f"{release_dir}/venv/bin/gunicorn", "--config", path]
+    return [f"{release_dir}/venv/bin/python", path]
 
 
-def check_words(server_type: str, release_dir: str) -> list[str]:
+def check_words(server: Server, release_dir: str) -> list[str]:
     """Return the program and its arguments that load the application and end, with status 0 when that went well."""
-    program, *arguments = start_words(server_type, release_dir)
-    return [program, "--check-config", *arguments]
+    words = start_words(server["type"], release_dir)
+    if server["type"] != "gunicorn":
+        return [*words, "--check"]
+    program, *arguments = words
+    worker_class = str(server["settings"].get("worker_class", "sync"))
+    check = [program, "--check-config", *arguments]
+    return [f"{release_dir}/venv/bin/python", "-c", _CHECK_WORKERS, worker_class, *check]
+
+
+def reloads(server_type: str) -> bool:
+    """Tell whether a server reads its configuration again on SIGHUP."""
+    return server_type == "gunicorn"
 
 
 def file_name(server_type: str) -> str:
     """Return the name of the server's own file in a release. Raises ValueError for a server that does not exist."""
-    if server_type != "gunicorn":
+    if server_type not in FILES:
         raise ValueError(f"there is no server {server_type!r}")
-    return "gunicorn.conf.py"
+    return FILES[server_type]
 
 
 def file_text(server: Server) -> str:
-    """Return the text of the server's own file: ``type``, ``settings`` and ``access_log`` of a release's entry.
+    """Return the text of the server's own file.
 
-    Raises GunicornConfigError for settings that gunicorn does not take.
+    ``server`` has the keys ``type``, ``settings``, ``access_log`` and ``limits`` of a release's entry. Raises
+    GunicornConfigError for settings that gunicorn does not take.
     """
-    return render_config(server["settings"], access_log=server.get("access_log", "json"))
+    access_log = server.get("access_log", "json")
+    if server["type"] == "gunicorn":
+        return render_config(server["settings"], access_log=access_log, limits=server.get("limits"))
+    return render_serve(server["type"], server["settings"], access_log)
 
 
 def graceful_timeout(server: Server) -> int:
@@ -67,6 +102,31 @@ def log_place(server: Server, kind: str) -> str:
     return str(server["settings"].get(f"{kind}log") or "")
 
 
+def to_record(server: Server) -> dict[str, Any]:
+    """Return what the record of a release says of its server: what it is, where it logs, how its workers are counted.
+
+    ``workers`` is null for a server that has none.
+    """
+    settings = server["settings"]
+    return {
+        "type": server["type"],
+        **{f"{kind}_log": log_place(server, kind) for kind in ("access", "error")},
+        "workers": settings.get("workers", 1) if server["type"] == "gunicorn" else None,
+        "worker_class": settings.get("worker_class", "sync") if server["type"] == "gunicorn" else None,
+        "limits": dict(server.get("limits") or {}),
+    }
+
+
 def recorded(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the record of a release says of its server; releases of older versions had gunicorn."""
     return {"type": "gunicorn", **record.get("server", {})}
+
+
+def workers_of(record: Mapping[str, Any], machine: Machine) -> tuple[int, str] | None:
+    """Return how many workers a release has on a machine, and why; None for a release of an older version."""
+    server = recorded(record)
+    if server["type"] != "gunicorn":
+        return 1, "this server is one process"
+    if "workers" not in server:
+        return None
+    return worker_count(server["workers"], server["worker_class"], machine, **server["limits"])

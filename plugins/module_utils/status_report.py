@@ -125,6 +125,9 @@ def _web(web: Status | None, now: str) -> Iterator[str]:
         parts += [] if count is None else [f"{count} restart{'s'[: count != 1]}"]
         parts += [] if peak is None else [f"memory peak {size(peak)}"]
         yield f"web service: {', '.join(parts)}"
+        if web.get("workers_reason"):
+            count = web["workers_configured"]
+            yield f"server: {clean(web['server'])}, {count} worker{'s'[: count != 1]} ({clean(web['workers_reason'])})"
     elif web:
         yield f"web service: {clean(web.get('active'))} ({clean(web.get('result') or web.get('sub'))})"
 

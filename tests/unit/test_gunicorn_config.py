@@ -59,7 +59,7 @@ def test_the_table_is_that_of_the_installed_gunicorn() -> None:
         ({"daemon": True}, "daemon: can't be set here"),
         ({"ssl_version": 2}, "use the hook ssl_context"),
         ({"workers": 0}, "workers: must be 1 or more, not 0"),
-        ({"workers": "many"}, "workers: must be a whole number or \"auto\", not 'many'"),
+        ({"workers": "many"}, 'workers: must be a whole number, "auto" or "cpu", not \'many\''),
         ({"timeout": "30"}, "timeout: must be a whole number, not '30'"),
         ({"timeout": True}, "timeout: must be a whole number, not True"),
         ({"limit_request_fields": 40000}, "limit_request_fields: must be 32768 or less"),
@@ -246,7 +246,7 @@ def test_packages() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"access_log": "xml"}, {"notify": "nobody"}])
-def test_unknown_variants(wrong: dict[str, str]) -> None:
+def test_unknown_variants(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         gunicorn_config.render_config({}, **wrong)
 

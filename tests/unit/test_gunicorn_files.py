@@ -49,7 +49,7 @@ def test_a_path_elsewhere_needs_no_directory() -> None:
         ({"settings": {"bind": ":1"}}, "gunicorn_configs.blog.settings.bind", "write bind beside settings"),
         ({"settings": {"wsgi_app": "a:b"}}, "gunicorn_configs.blog.settings.wsgi_app", "write wsgi beside settings"),
         ({"wsgi": "no good"}, "gunicorn_configs.blog.wsgi", "must be module:callable"),
-        ({"workers": "many"}, "gunicorn_configs.blog.workers", 'or "auto"'),
+        ({"workers": "many"}, "gunicorn_configs.blog.workers", '"auto" or "cpu"'),
         ({"worker_class": "gevent", "threads": 2}, "gunicorn_configs.blog.threads", "no effect on gevent"),
         ({"path": "etc/x.py"}, "gunicorn_configs.blog.path", "must be absolute"),
         ({"path": "/etc/gunicorn/other.py"}, "gunicorn_configs.other.path", "is the path of 'blog' too"),

@@ -58,7 +58,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
     def run(
-        venv: Path, settings: dict[str, Any], *, unix: bool = True, env: dict[str, str] | None = None, **render: str
+        venv: Path, settings: dict[str, Any], *, unix: bool = True, env: dict[str, str] | None = None, **render: Any
     ) -> Server:
         if unix:
             address: str | tuple[str, int] = str(tmp_path / "s")

@@ -306,3 +306,27 @@ def test_files_carry_what_was_said_only() -> None:
     made = release(files={"b.py": {"content": ""}, "a.py": {"template": "a.j2"}})
     assert made["files"] == {"a.py": {"template": "a.j2"}, "b.py": {"content": ""}}
     assert list(made["files"]) == ["a.py", "b.py"]
+
+
+def test_gevent_alone_is_one_program_without_workers() -> None:
+    made = release(server={"type": "gevent", "settings": {"worker_connections": 50, "graceful_timeout": 7}})
+    assert made["python"]["packages"] == ["gevent"]
+    assert made["server"]["type"] == "gevent"
+    assert set(made["server"]["settings"]) == {
+        *("wsgi_app", "accesslog", "errorlog", "umask", "worker_connections", "graceful_timeout"),
+    }
+    service = made["units"]["blog@.service"]["Service"]
+    assert service["ExecStart"] == "/srv/blog/releases/%i/venv/bin/python /srv/blog/releases/%i/serve.py"
+    assert service["TimeoutStopSec"] == 12
+    assert "ExecReload" not in service
+
+
+def test_a_server_that_is_named_among_the_packages_is_not_named_again() -> None:
+    made = release(server="gevent", python={"packages": ["Gevent==24.11.1"]})
+    assert made["python"]["packages"] == ["Gevent==24.11.1"]
+
+
+def test_workers_share_what_the_limits_leave() -> None:
+    made = release(server={"workers": "cpu"}, limits={"cpu": "150%", "memory": "512M"})
+    assert made["server"]["settings"]["workers"] == "cpu"
+    assert made["server"]["limits"] == {"cpu": "150%", "memory": "512M"}

@@ -44,6 +44,14 @@ def test_a_case_breaks_its_rule_and_no_other(case: dict[str, Any]) -> None:
     assert case["says"] in str(found[0])
 
 
+def test_the_development_server_is_for_inventories_that_say_so() -> None:
+    made = make_plan(SPEC, {"blog": {**GOOD, "server": "flask"}}, allow_dev_server=True)["releases"]["blog"]
+    assert made["server"]["type"] == "flask"
+    assert made["python"]["packages"] == ["werkzeug"]
+    (found,) = problems({"blog": {**GOOD, "server": "flask"}})
+    assert "say allow_dev_server: true, a variable of the inventory" in str(found)
+
+
 def test_every_rule_has_a_case() -> None:
     # The name of an application has a rule of its own, stricter than that of an entry.
     rules = (set(RULES) | set(ENTRY_RULES)) - {"entry-name"}

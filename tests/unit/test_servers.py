@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import Machine
 
 GUNICORN: dict[str, Any] = {
     "type": "gunicorn",
@@ -20,7 +21,7 @@ def test_a_program_is_named_by_absolute_paths_alone() -> None:
         "--config",
         "/srv/blog/releases/1/gunicorn.conf.py",
     ]
-    assert "--check-config" in servers.check_words("gunicorn", "/srv/blog/releases/1")
+    assert "--check-config" in servers.check_words(GUNICORN, "/srv/blog/releases/1")
 
 
 def test_a_server_that_does_not_exist_is_no_gunicorn() -> None:
@@ -37,3 +38,33 @@ def test_only_files_count_as_log_files() -> None:
 def test_releases_from_before_there_was_a_choice_have_gunicorn() -> None:
     assert servers.recorded({})["type"] == "gunicorn"
     assert servers.recorded({"server": {"type": "other"}})["type"] == "other"
+
+
+@pytest.mark.parametrize("server_type", ["gevent", "flask"])
+def test_other_servers_are_a_launcher_of_the_release(server_type: str) -> None:
+    server = {"type": server_type, "settings": {"wsgi_app": "blog:app"}, "access_log": "json"}
+    words = ["/srv/blog/releases/1/venv/bin/python", "/srv/blog/releases/1/serve.py"]
+    assert servers.start_words(server_type, "/srv/blog/releases/1") == words
+    assert servers.check_words(server, "/srv/blog/releases/1") == [*words, "--check"]
+    text = servers.file_text(server)
+    compile(text, "serve.py", "exec")
+    assert "WSGI = 'blog:app'" in text
+    assert servers.workers_of({"server": servers.to_record(server)}, Machine(4, 2**33)) == (
+        1,
+        "this server is one process",
+    )
+
+
+def test_the_record_tells_how_workers_are_counted() -> None:
+    server = {**GUNICORN, "settings": {"workers": "auto", "worker_class": "sync"}, "limits": {"memory": "512M"}}
+    record = {"server": servers.to_record(server)}
+    count, reason = servers.workers_of(record, Machine(4, 2**33)) or (0, "")
+    assert count == 4
+    assert "limits.memory: 512M" in reason
+    assert servers.workers_of({}, Machine(4, 2**33)) is None
+
+
+def test_gevent_is_patched_before_any_other_import() -> None:
+    text = servers.file_text({"type": "gevent", "settings": {"wsgi_app": "blog:app"}})
+    lines = [line for line in text.splitlines() if line.startswith(("import ", "from ", "monkey"))]
+    assert lines[:2] == ["from gevent import monkey", "monkey.patch_all()"]

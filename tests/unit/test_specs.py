@@ -67,7 +67,7 @@ def test_every_option_is_described_and_typed(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_variables_carry_the_name_of_their_role(role: Path) -> None:
-    exceptions = {"flask_app_defaults"}
+    exceptions = {"flask_app_defaults", "allow_dev_server"}
     names = set(spec(role)["main"].get("options", {})) - exceptions
     assert all(name == role.name or name.startswith(f"{role.name}_") for name in names)
 
