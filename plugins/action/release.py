@@ -23,6 +23,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import NOT_FOR_PRODUCTION
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.jobs import Job, box
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.templates import render
 
@@ -152,6 +153,8 @@ class ActionModule(ActionBase):
         failures: list[dict[str, Any]] = []
         for finding in inspected["findings"]:
             name = finding["app"]
+            if plain[name].get("manager") == "cron":
+                display.warning(f"{variables.get('inventory_hostname', '')}: {name} {NOT_FOR_PRODUCTION}")
             if finding["action"] == "none":
                 result["apps"].append(_summary(finding, "none"))
                 continue

@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The logs of an application: the journal of its units, and what its server writes, to files or to the journal."""
+"""The logs of an application: what its units have said, and what its server writes, to files or to the journal."""
 
 # A program of its own, not a module: it prints, and runs other programs.
 # pylint: disable=ansible-bad-function
@@ -14,13 +14,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import installed_instances, release_units
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
+    installed_instances,
+    log_words,
+    main_unit,
+    release_units,
+)
 
 # How often -f looks for a new release, in seconds.
 PAUSE = 1.0
@@ -34,7 +40,8 @@ def show(layout: Layout, release: str, lines: int, only: str = "") -> int:
     files, chosen = log_files(layout, release, only), journal_filter(layout, release, only)
     if chosen is not None:
         sys.stdout.flush()
-        subprocess.run(journal_words(_units(layout, release, only), lines, chosen), check=False)
+        for words in _words(_units(layout, release, only), only, chosen, lines=lines):
+            subprocess.run(words, check=False)
     if files:
         _tail(layout, release, files, lines, follows=False).wait()
     return _explained(files, only, chosen)
@@ -46,8 +53,8 @@ def follow(layout: Layout, release: str, lines: int, only: str = "") -> int:
     children = [_tail(layout, release, files, lines, follows=True)] if files else []
     known = {release}
     if chosen is not None:
-        words = journal_words(_units(layout, release, only), lines, chosen)
-        children.append(subprocess.Popen([*words, "--follow"]))
+        commands = _words(_units(layout, release, only), only, chosen, lines=lines, follows=True)
+        children += [subprocess.Popen(words) for words in commands]
     # The end by a signal has to reach the children too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -58,8 +65,10 @@ def follow(layout: Layout, release: str, lines: int, only: str = "") -> int:
             for name in sorted(installed_instances(layout.app)) if chosen is not None else []:
                 if name not in known:
                     known.add(name)
-                    argv = journal_words(_units(layout, name, only), None, chosen or [])
-                    children.append(subprocess.Popen([*argv, "--follow", f"--since=@{looked - PAUSE:.0f}"]))
+                    commands = _words(
+                        _units(layout, name, only), only, chosen or [], since=looked - PAUSE, follows=True
+                    )
+                    children += [subprocess.Popen(words) for words in commands]
     except KeyboardInterrupt:
         return 130
     finally:
@@ -69,10 +78,15 @@ def follow(layout: Layout, release: str, lines: int, only: str = "") -> int:
     return _explained(files, only, chosen)
 
 
-def journal_words(units: Sequence[str], lines: int | None, chosen: Sequence[str] = ()) -> list[str]:
-    """Return the words of journalctl for these units; ``lines`` None shows all, ``chosen`` says which."""
-    count = [] if lines is None else [f"--lines={lines}"]
-    return ["journalctl", "--no-pager", "--quiet", *count, *(f"--unit={unit}" for unit in units), *chosen]
+def _words(units: Sequence[str], only: str, chosen: Sequence[str], **options: Any) -> list[list[str]]:
+    """Return the commands that print what units have said; ``chosen`` says which lines of the journal."""
+    commands = log_words(units, **options)
+    return [
+        [*words, *(chosen if words[0] == "journalctl" else ())]
+        for words in commands
+        # What supervisor writes down is neither of the server's logs.
+        if words[0] == "journalctl" or not only
+    ]
 
 
 def journal_filter(layout: Layout, release: str, only: str) -> list[str] | None:
@@ -106,7 +120,7 @@ def log_place(layout: Layout, release: str, kind: str) -> str:
 def _units(layout: Layout, release: str, only: str) -> list[str]:
     """Return the units of a release whose lines are asked for; the logs are the server's."""
     if only:
-        return [layout.service(release)]
+        return [main_unit(layout, release)]
     return sorted({*installed_instances(layout.app).get(release, []), *release_units(layout, release)})
 
 

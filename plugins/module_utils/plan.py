@@ -14,6 +14,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_sour
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import EntryPoints, check_entry, check_options
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background import check_background
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import check_manager
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import check_server, check_type
@@ -38,9 +39,10 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (runtime.check_shared, frozenset({"shared"})),
     (runtime.check_files, frozenset({"files", "shared", "static"})),
     (runtime.check_limits, frozenset({"limits", "logs", "keep"})),
+    (check_manager, frozenset({"process_manager", "limits", "systemd"})),
     (
         runtime.check_systemd,
-        frozenset({"", "systemd", "server", "limits", "logs", "health", "processes", "timers"}),
+        frozenset({"", "process_manager", "systemd", "server", "limits", "logs", "health", "processes", "timers"}),
     ),
 )
 _TOGETHER = frozenset({"domains", "nginx"})
@@ -92,9 +94,7 @@ def make_plan(
         "accounts": {name: {"home": emit.base_of(name), "groups": []} for name in entries},
         "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
         "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
-        "logrotate_policies": {
-            name: emit.policy(name, entry) for name, entry in entries.items() if emit.logs_to_files(entry)
-        },
+        "logrotate_policies": emit.policies(entries),
         "ufw_rules": emit.rules(entries),
     }
 

@@ -9,6 +9,12 @@ import re
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import (
+    PACKAGES,
+    SUPERVISOR_LOGS,
+    manager_of,
+    manager_units,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import needed_packages, server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
@@ -48,6 +54,7 @@ def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
         wanted.add("ufw")
     for entry in entries.values():
         wanted.update(entry["python"]["apt"])
+        wanted.update({PACKAGES[entry["process_manager"]]} if entry["process_manager"] in PACKAGES else ())
         url = entry["source"].get("git")
         if url:
             wanted.add("git")
@@ -73,6 +80,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
             "packages": _python_packages(name, entry),
         },
         "server": server_of(entry, logs_of(name)),
+        **manager_of(entry, service_of(name, entry), graceful_timeout(server_of(entry, logs_of(name)))),
         "units": units(name, entry),
         "public": {public_name(url): target for url, target in sorted(entry["static"].items())},
         "shared": sorted(entry["shared"]),
@@ -141,7 +149,11 @@ def _probe_host(domains: list[str]) -> str:
 
 
 def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the two template units of an application. ``%i`` is the id of a release."""
+    """Return the template units of an application. ``%i`` is the id of a release."""
+    if entry["process_manager"] != "systemd":
+        graceful = graceful_timeout(server_of(entry, logs_of(name)))
+        made = manager_units(name, base_of(name), entry, graceful, journal=not logs_to_files(entry))
+        return {**made, **timer_units(name, entry)}
     own = entry["systemd"]
     release_dir = f"{base_of(name)}/releases/%i"
     service: dict[str, dict[str, Any]] = {
@@ -185,7 +197,8 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
     return {
         f"{name}@.service": merge_sections(service, overrides),
         f"{name}@.socket": merge_sections(socket, {"Socket": own["Socket"]}),
-        **background_units(name, entry),
+        **process_units(name, entry),
+        **timer_units(name, entry),
     }
 
 
@@ -210,8 +223,8 @@ def service_of(name: str, entry: Entry) -> dict[str, Any]:
     }
 
 
-def background_units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the template units of the processes and timers of an application.
+def process_units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the template units of the processes of an application.
 
     The dot behind its name keeps those of ``blog`` apart from those of ``blog-api``.
     """
@@ -235,6 +248,13 @@ def background_units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, A
         sections = {"Unit": unit, "Service": service, "Install": {"WantedBy": "multi-user.target"}}
         for number in range(1, given["count"] + 1):
             found[f"{name}.{process}.{number}@.service"] = merge_sections(sections, overrides)
+    return found
+
+
+def timer_units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the template units of the timers of an application, which systemd runs under every process manager."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    overrides = {"Service": entry["systemd"]["Service"]}
     for timer, given in sorted(entry["timers"].items()):
         job = {
             "Type": "oneshot",
@@ -302,6 +322,23 @@ def _served(base: str, url: str, target: str) -> str | list[str]:
     return current if target.startswith("shared:") else [current, previous]
 
 
+def policies(entries: dict[str, Entry]) -> dict[str, dict[str, Any]]:
+    """Return the rotation of all logs, for the role logrotate_policies."""
+    found = {name: policy(name, entry) for name, entry in entries.items()}
+    made = {name: found[name] for name, entry in entries.items() if logs_to_files(entry)}
+    for name, entry in entries.items():
+        if entry["process_manager"] == "supervisor":
+            # No application has a dot in its name.
+            made[f"{name}.supervisor"] = {
+                **{key: found[name][key] for key in ("frequency", "rotate", "compress", "maxsize", "method")},
+                "paths": [f"{SUPERVISOR_LOGS}/{name}/*.log"],
+                "create": "0640 root adm",
+                # It opens the logs of all its programs again.
+                "postrotate": ["systemctl kill --signal=USR2 --kill-whom=main supervisor.service"],
+            }
+    return made
+
+
 def policy(name: str, entry: Entry) -> dict[str, Any]:
     """Return the rotation of an application's logs, for the role logrotate_policies."""
     logs = entry["logs"]
@@ -316,7 +353,12 @@ def policy(name: str, entry: Entry) -> dict[str, Any]:
         "create": f"0640 {name} adm",
         "method": "reopen",
         # Every instance, the one that drains too; none at all is no error.
-        "postrotate": [f"systemctl kill --signal=USR1 --kill-whom=main '{name}@*.service'"],
+        "postrotate": [
+            f"systemctl kill --signal=USR1 --kill-whom=main '{name}@*.service'",
+            # Under supervisor and cron, as the application: root signals nobody whose number an application wrote down.
+            f"for launch in {base_of(name)}/releases/*/launch; do"
+            f' test ! -e "$launch" || runuser -u {name} -- "$launch" reopen; done',
+        ],
     }
 
 

@@ -49,6 +49,8 @@ RULES = {
     "location": "a location is a path with a treatment of its own",
     "log-size": "a size is one that logrotate understands",
     "log-rotate": "the number of old logs is not negative",
+    "manager-limit": "a limit is one that the process manager can set",
+    "manager-systemd": "directives of systemd are for applications that it runs",
     "max-body": "a size is one that nginx understands",
     "nginx-timeout": "a timeout is a number of seconds that nginx accepts",
     "package": "a package is one requirement or one Debian package",

@@ -178,7 +178,7 @@ def check_systemd(report: Report, entry: Entry) -> None:
                 refused = True
                 text = "holds the release together, other values would break it: remove it"
                 report.add("systemd-managed", f"systemd.{section}.{directive}", text)
-    if refused:
+    if refused or entry["process_manager"] != "systemd":
         return
     for unit, sections in units(name, entry).items():
         for problem in check_unit(sections, unit):

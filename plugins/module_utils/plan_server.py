@@ -175,6 +175,9 @@ def _settings(entry: Entry, logs: str) -> dict[str, Any]:
     if entry["logs"]["access"] != "none":
         settings["accesslog"] = f"{logs}/access.log" if files else "-"
     settings["errorlog"] = f"{logs}/error.log" if files else "-"
+    if files and server["type"] == "gunicorn" and entry["process_manager"] != "systemd":
+        # One log for all that is said, which is opened again when it was rotated.
+        settings["capture_output"] = True
     # Workers set their own, whatever the unit's UMask= says. nginx reads uploads through the group of their directory.
     settings["umask"] = "0027"
     return {**settings, **server["settings"]}

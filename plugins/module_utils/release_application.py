@@ -118,7 +118,7 @@ def application_command(layout: Layout, app: Mapping[str, Any], release_id: str)
     """Return how one command runs as the application: user, directory, and the environment and sandbox as properties
     for systemd-run.
     """
-    service = app["units"][f"{layout.app}@.service"]["Service"]
+    service = app.get("sandbox") or app["units"][f"{layout.app}@.service"]["Service"]
     directory = expanded(str(service.get("WorkingDirectory", layout.source(release_id))), release_id)
     return {
         "user": app["user"],

@@ -34,6 +34,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environm
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, hidden_parts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher import launcher_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
     CACHE_DIRECTORY,
@@ -155,6 +156,7 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
         "created": timestamp(),
         "by": order.by,
         "user": app["user"],
+        "manager": app.get("manager", "systemd"),
         "source": {"type": app["source"]["type"], "version": order.asked, "resolved": order.version},
         "digest": order.digest,
         "secrets_digest": order.secrets_digest,
@@ -362,6 +364,8 @@ def _write_parts(order: Order, release_id: str, resolved: str) -> None:
     _directory(layout.units(release_id), 0o755)
     for name, unit in instance_texts(order.units, release_id).items():
         replace_file(f"{layout.units(release_id)}/{name}", unit.encode(), 0o644, 0, 0)
+    for name, program in launcher_files(layout.app, app, release_id).items():
+        replace_file(f"{release}/{name}", program.encode(), 0o750, 0, order.group)
     command = json.dumps(application_command(layout, app, release_id), indent=1, sort_keys=True) + "\n"
     replace_file(layout.command(release_id), command.encode(), 0o600, 0, 0)
     os.symlink(layout.socket_path(release_id), f"{release}/gunicorn.sock")

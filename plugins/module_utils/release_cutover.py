@@ -27,6 +27,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     install_units,
     installed_instances,
     kinds_of,
+    main_unit,
     release_units,
     remove_units,
     restarts,
@@ -90,7 +91,7 @@ def go_live(candidate: Candidate, run: Run) -> None:
 
 
 def _probe(candidate: Candidate, run: Run) -> None:
-    service = candidate.layout.service(candidate.release)
+    service = main_unit(candidate.layout, candidate.release)
 
     def is_alive() -> bool:
         return unit_states([service]).get(service, ("", ""))[0] in _ALIVE
@@ -170,7 +171,8 @@ def let_finish(layout: Layout, release_id: str, names: list[str], graceful: floa
     units = kinds_of(layout.app, names)
     stop_soon(units.processes)
     stop_units(units.timers)
-    drain(layout.socket_path(release_id), graceful, run.report)
+    # A launcher makes its socket elsewhere, and has a link here.
+    drain(os.path.realpath(layout.socket_path(release_id)), graceful, run.report)
     until = time.monotonic() + graceful
     while time.monotonic() < until:
         busy = [name for name, state in unit_states(units.jobs).items() if state[0] in _ALIVE]

@@ -23,13 +23,18 @@ def canonical(value: Any) -> bytes:
 
 
 def input_parts(
-    app: Mapping[str, Any], version: str, abi: str, server_text: str, units: Mapping[str, str]
+    app: Mapping[str, Any],
+    version: str,
+    abi: str,
+    server_text: str,
+    units: Mapping[str, str],
+    launcher: Mapping[str, str],
 ) -> dict[str, str]:
     """Return part -> digest of all that a release is made from, secrets and file contents left out.
 
     ``version`` is the resolved commit or the digest of the source tree and stands for itself; ``server_text`` is
-    the text of the server's own file, ``units`` the text of each unit template. How a release is probed, kept or
-    logged is no part of it.
+    the text of the server's own file, ``units`` the text of each unit template, ``launcher`` the programs that a
+    release has when systemd does not run it. How a release is probed, kept or logged is no part of it.
     """
     parts: dict[str, Any] = {
         "subdirectory": _taken(app["source"]),
@@ -44,6 +49,8 @@ def input_parts(
         "commands": app.get("commands", {}),
         "user": [app["user"], app["base"]],
     }
+    if launcher:
+        parts["process manager"] = {"programs": dict(launcher), "sandbox of commands": app.get("sandbox", {})}
     return {"code": version, **{name: hashlib.sha256(canonical(value)).hexdigest() for name, value in parts.items()}}
 
 

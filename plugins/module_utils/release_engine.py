@@ -54,7 +54,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import account_of
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import unit_journal, unit_states
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
+    NOT_FOR_PRODUCTION,
+    main_unit,
+    unit_journal,
+    unit_states,
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,8 @@ def rollback(name: str, base: str, release: str, caller: Caller) -> dict[str, An
             entry = {**facts, "action": DONE["rollback"], "reason": finding.reason, "from": finding.live}
             _bring_live(candidate, run, group, entry, None, back_from)
         done = _summary(finding, DONE["rollback"], candidate.release)
-        return {**done, "marked": back_from, "seconds": run.elapsed(), "phases": run.seconds}
+        warnings = [f"{name} {NOT_FOR_PRODUCTION}"] if record.get("manager") == "cron" else []
+        return {**done, "marked": back_from, "seconds": run.elapsed(), "phases": run.seconds, "warnings": warnings}
 
 
 def _bring_live(
@@ -254,13 +260,13 @@ def _failed(
     layout, target = candidate.layout, candidate.release
     words = ""
     if error.step in ("start", "probe"):
-        words = unit_journal(layout.service(target), run.began) + log_since(order.error_log, position)
+        words = unit_journal(main_unit(layout, target), run.began) + log_since(order.error_log, position)
     switched = layout.live() == target
     if not switched:
         with contextlib.suppress(OSError, ReleaseError):
             undo(layout, target, built_now=finding.action == "deploy")
     live = layout.live()
-    service = layout.service(live or "")
+    service = main_unit(layout, live or "")
     standing = standing_of(live, target, unit_states([service]).get(service, ("", ""))[0])
     secrets = order.secret_values()
     entry = {

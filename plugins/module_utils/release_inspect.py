@@ -31,10 +31,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
     other_owner,
     read_marks,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import UNIT_DIRECTORY, Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher import launcher_files
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import read_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
+    installed_path,
     kinds_of,
     release_units,
     unit_states,
@@ -84,7 +86,7 @@ def make_order(name: str, app: Mapping[str, Any], version: str, build_env: Envir
     app = prepared(app)
     server_text = servers.file_text(app["server"])
     units = unit_texts(app)
-    parts = input_parts(app, version, abi, server_text, units)
+    parts = input_parts(app, version, abi, server_text, units, launcher_files(name, app))
     return Order(
         app=app,
         layout=Layout(name, app["base"]),
@@ -239,7 +241,7 @@ def not_running(layout: Layout, live: str) -> list[str]:
         )
     names = release_units(layout, live)
     for name in names:
-        if not _same_text(f"{layout.units(live)}/{name}", f"{UNIT_DIRECTORY}/{name}"):
+        if not _same_text(f"{layout.units(live)}/{name}", installed_path(name)):
             reasons.append(f"{name} is missing or was changed")
     lasting = kinds_of(layout.app, names).lasting
     states = unit_states(lasting)

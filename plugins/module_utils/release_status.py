@@ -37,6 +37,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_u
     timers_of,
     web_of,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import main_unit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
 
 # Where playbooks/maintenance.yml closes a site to visitors.
@@ -151,7 +152,7 @@ def _to_ask(layouts: Collection[Layout], host: Host) -> dict[str, tuple[str, Hea
     for layout in layouts:
         live = host.live.get(layout.app) or "none"
         health = read_json(layout.record(live)).get("health")
-        active = host.units.get(layout.service(live), {}).get("ActiveState")
+        active = host.units.get(main_unit(layout, live), {}).get("ActiveState")
         if isinstance(health, Mapping) and active in ("active", "reloading"):
             targets[layout.app] = (layout.socket_path(live), Health.of(health))
     return targets

@@ -13,6 +13,8 @@ from typing import Any
 
 # What the shipped configuration writes for the number of processors; see gunicorn_config.
 _PROCESSORS = "len(os.sched_getaffinity(0))"
+# The suffixes of what runs a program: systemd's, supervisor's, cron's.
+_PROGRAMS = ("service", "conf", "cron")
 _UNIT = re.compile(
     r"^(?P<app>[a-z][a-z0-9-]*)(?:\.(?P<name>[a-z][a-z0-9-]*)(?:\.(?P<number>\d+))?)?@[^@]+\.(?P<type>\w+)$"
 )
@@ -33,10 +35,10 @@ def unit_name(app: str, unit: str) -> UnitName | None:
     if not matched or matched["app"] != app:
         return None
     if matched["name"] is None:
-        kinds = {"service": "web", "socket": "socket"}
+        kinds = {**dict.fromkeys(_PROGRAMS, "web"), "socket": "socket"}
         return UnitName(kinds[matched["type"]]) if matched["type"] in kinds else None
     if matched["number"] is not None:
-        return UnitName("process", matched["name"], int(matched["number"])) if matched["type"] == "service" else None
+        return UnitName("process", matched["name"], int(matched["number"])) if matched["type"] in _PROGRAMS else None
     kinds = {"service": "job", "timer": "timer"}
     return UnitName(kinds[matched["type"]], matched["name"]) if matched["type"] in kinds else None
 

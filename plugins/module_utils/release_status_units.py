@@ -16,13 +16,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json, timestamp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import blocks_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import PROGRAMS, main_unit, show_units
 from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
 
-PROPERTIES = (
-    *("Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "NRestarts", "ActiveEnterTimestamp"),
-    *("MemoryCurrent", "MemoryPeak", "MemoryMax", "ExecMainStartTimestamp", "ExecMainStatus"),
-)
 Unit = Mapping[str, str]
 
 
@@ -39,14 +35,13 @@ class Host:
 
 
 def look_at_host(layouts: Collection[Layout]) -> Host:
-    """Ask systemd and the kernel, in few calls however many applications there are."""
+    """Ask the process managers and the kernel, in few calls however many applications there are."""
     # Read once: a deploy may switch while this looks.
     live = {layout.app: release for layout in layouts if (release := layout.live()) is not None}
     host = Host(time.time(), live)
     units = [unit for layout in layouts for unit in live_units(layout, host)]
     if units:
-        argv = ["systemctl", "show", "--timestamp=unix", f"--property={','.join(PROPERTIES)}", *units]
-        host.units = blocks_of(run(argv).stdout)
+        host.units = show_units(units)
         host.processes = _processes()
     if any(unit.endswith(".timer") for unit in units):
         host.timers = said.timer_times(run(["systemctl", "list-timers", "--all", "--output=json"]).stdout)
@@ -66,16 +61,17 @@ def live_units(layout: Layout, host: Host) -> list[str]:
 def web_of(layout: Layout, host: Host) -> dict[str, Any] | None:
     if (live := host.live.get(layout.app)) is None:
         return None
-    unit = host.units.get(layout.service(live), {})
-    facts = _service(unit, host)
+    name = main_unit(layout, live)
+    facts = _service(host.units.get(name, {}), host)
     main = facts.pop("main_pid")
     record = read_json(layout.record(live))
     server = servers.recorded(record)["type"]
     configured, reason = servers.workers_of(record, this_machine(main)) or (_configured(layout, live, main), None)
     return {
-        "unit": layout.service(live),
+        "unit": name,
+        "manager": next(manager for manager, suffix in PROGRAMS.items() if name.endswith(f".{suffix}")),
         **facts,
-        "socket": host.units.get(layout.socket(live), {}).get("ActiveState", "inactive"),
+        "socket": _socket(layout, live, name, host),
         "server": server,
         "workers": said.workers(main, host.processes) if server == "gunicorn" else int(bool(main)),
         "workers_configured": configured,
@@ -90,6 +86,14 @@ def _configured(layout: Layout, live: str, main: int) -> int | None:
         config = read_text(f"{layout.release(live)}/gunicorn.conf.py")
     found = said.gunicorn_settings(config, this_machine(main).processors).get("workers")
     return found if isinstance(found, int) else None
+
+
+def _socket(layout: Layout, live: str, server: str, host: Host) -> str:
+    """Return the state of the socket. One that no unit keeps open lives as long as its server."""
+    if server == layout.service(live):
+        return host.units.get(layout.socket(live), {}).get("ActiveState", "inactive")
+    there = os.path.exists(layout.socket_path(live))
+    return host.units.get(server, {}).get("ActiveState", "inactive") if there else "inactive"
 
 
 def _service(unit: Unit, host: Host) -> dict[str, Any]:

@@ -1,30 +1,99 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The units of releases: their text, their place in systemd, their states."""
+"""The units of releases: their text, their place on the host, their states. The suffix of a unit says who runs it."""
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import (
+    release_units_cron,
+    release_units_supervisor,
+    release_units_systemd,
+    release_units_tmpfiles,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
-    RELEASE_ID,
-    UNIT_DIRECTORY,
-    Layout,
-    instance_name,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import RELEASE_ID, Layout, instance_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
-from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import UnitError, render_unit
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units_systemd import forget_stamps
 
-TIMER_STAMPS = "/var/lib/systemd/timers"
-# Sockets first: a service that is started without its socket would wait for it.
-_ORDER = {"socket": 0, "service": 1, "timer": 2}
+__all__ = ["forget_stamps"]
+
+
+class Manager(Protocol):
+    """What is done with units of one suffix. No function is called without names."""
+
+    def path_of(self, name: str) -> str:
+        """Return where a unit lies."""
+
+    def found(self, app: str) -> list[str]:
+        """Return the application's own units on the host."""
+
+    def text(self, name: str, sections: Mapping[str, Any]) -> str:
+        """Return the text of a unit's template, with ``%i`` for the release. Raises ReleaseError."""
+
+    def instance_text(self, template: str, release_id: str) -> str:
+        """Return the text of one release's unit."""
+
+    def load(self, names: Sequence[str]) -> None:
+        """Make units known that were written, if there is nothing wrong with them. Raises ReleaseError."""
+
+    def show(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return unit -> property -> value, in systemd's words (systemctl show)."""
+
+    def start(self, names: Sequence[str], step: str) -> None:
+        """Start units. Raises ReleaseError."""
+
+    def enable(self, names: Sequence[str]) -> None:
+        """Have units started at boot. Raises ReleaseError."""
+
+    def stop(self, names: Collection[str]) -> None:
+        """Stop units and wait for their end."""
+
+    def stop_soon(self, names: Collection[str]) -> None:
+        """Ask units to stop and don't wait for them."""
+
+    def remove(self, names: Collection[str]) -> None:
+        """Stop units, forget and delete them."""
+
+    def log_words(
+        self, names: Collection[str], lines: int | None, since: float | None, follows: bool
+    ) -> list[list[str]]:
+        """Return the commands that print what units have said: the last ``lines``, or all since a moment."""
+
+
+# In the order in which units are started.
+MANAGERS: tuple[tuple[Manager, frozenset[str]], ...] = (
+    (release_units_tmpfiles, frozenset({"tmpfiles"})),
+    (release_units_systemd, frozenset({"service", "socket", "timer"})),
+    (release_units_supervisor, frozenset({"conf"})),
+    (release_units_cron, frozenset({"cron"})),
+)
+# The process manager of an inventory -> the suffix of what it runs.
+PROGRAMS: Mapping[str, str] = MappingProxyType({"systemd": "service", "supervisor": "conf", "cron": "cron"})
+
+NOT_FOR_PRODUCTION = (
+    "runs under cron, which is not for production: what died stays down for up to a minute, and nothing limits its"
+    " memory. Use process_manager: systemd"
+)
+
+
+def _manager_of(name: str) -> Manager:
+    suffix = name.rpartition(".")[2]
+    return next((manager for manager, suffixes in MANAGERS if suffix in suffixes), release_units_systemd)
+
+
+def _managed(names: Iterable[str]) -> Iterator[tuple[Manager, list[str]]]:
+    """Yield each manager that has something to do with its units, in the order of starting."""
+    listed = sorted(set(names))
+    for manager, dummy in MANAGERS:
+        if own := [name for name in listed if _manager_of(name) is manager]:
+            yield manager, own
 
 
 def unit_texts(app: Mapping[str, Any]) -> dict[str, str]:
@@ -33,22 +102,31 @@ def unit_texts(app: Mapping[str, Any]) -> dict[str, str]:
     for name, sections in app["units"].items():
         if "@." not in name:
             raise ReleaseError("definition", f"the unit {name} must be a template like {name.replace('.', '@.')}")
-        try:
-            texts[name] = render_unit(sections, name)
-        except UnitError as error:
-            raise ReleaseError("definition", f"the unit {name} can't be written: {error}") from error
+        texts[name] = _manager_of(name).text(name, sections)
     return texts
 
 
+def instance_texts(texts: Mapping[str, str], release_id: str) -> dict[str, str]:
+    """Return unit name -> text for one release."""
+    return {
+        instance_name(name, release_id): _manager_of(name).instance_text(text, release_id)
+        for name, text in texts.items()
+    }
+
+
+def installed_path(name: str) -> str:
+    """Return where a unit lies when it is installed."""
+    return _manager_of(name).path_of(name)
+
+
 def installed_instances(app: str) -> dict[str, list[str]]:
-    """Return release id -> the application's own units that lie in systemd's directory."""
+    """Return release id -> the application's own units that are installed."""
     found: dict[str, list[str]] = {}
-    # A dot ends an application's name: ``blog.worker.1@...`` is the blog's, ``blog-api@...`` is not.
-    for path in [*glob.glob(f"{UNIT_DIRECTORY}/{app}@*.*"), *glob.glob(f"{UNIT_DIRECTORY}/{app}.*@*.*")]:
-        name = os.path.basename(path)
-        instance = name.partition("@")[2].rpartition(".")[0]
-        if RELEASE_ID.match(instance):
-            found.setdefault(instance, []).append(name)
+    for manager, dummy in MANAGERS:
+        for name in manager.found(app):
+            instance = name.partition("@")[2].rpartition(".")[0]
+            if RELEASE_ID.match(instance):
+                found.setdefault(instance, []).append(name)
     return found
 
 
@@ -84,131 +162,83 @@ def release_units(layout: Layout, release_id: str) -> list[str]:
     return in_start_order(names)
 
 
+def main_unit(layout: Layout, release_id: str) -> str:
+    """Return the unit that is a release's server."""
+    names = {f"{layout.app}@{release_id}.{suffix}" for suffix in PROGRAMS.values()}
+    return next(iter(sorted(names.intersection(release_units(layout, release_id)))), layout.service(release_id))
+
+
 def in_start_order(names: Iterable[str]) -> list[str]:
-    """Return units sorted for starting: sockets, services, timers."""
-    return sorted(names, key=lambda name: (_ORDER.get(name.rpartition(".")[2], 9), name))
+    """Return units sorted for starting."""
+    return [name for dummy, own in _managed(names) for name in release_units_systemd.in_start_order(own)]
 
 
 def install_units(layout: Layout, release_id: str) -> list[str]:
-    """Copy a release's units to systemd's directory, check them there and load them; return their names.
-
-    Raises ReleaseError.
-    """
+    """Copy a release's units to their places and have them loaded; return their names. Raises ReleaseError."""
     names = release_units(layout, release_id)
-    for name in names:
-        with open(f"{layout.units(release_id)}/{name}", "rb") as stream:
-            replace_file(f"{UNIT_DIRECTORY}/{name}", stream.read(), 0o644, 0, 0)
-    verify_units(names)
-    _systemctl("units", "daemon-reload")
+    for manager, own in _managed(names):
+        for name in own:
+            with open(f"{layout.units(release_id)}/{name}", "rb") as stream:
+                replace_file(manager.path_of(name), stream.read(), 0o644, 0, 0)
+        manager.load(own)
     return names
 
 
-def verify_units(names: Sequence[str]) -> None:
-    """Raise ReleaseError when systemd has anything to say about these units that it does not say without them."""
-    said = _verify([f"{UNIT_DIRECTORY}/{name}" for name in names])
-    if said:
-        new = [line for line in said if line not in _verify(["basic.target"])]
-        if new:
-            raise ReleaseError("units", "systemd finds fault with the release's units", "\n".join(new))
-
-
-def _verify(units: Sequence[str]) -> list[str]:
-    result = run(["systemd-analyze", "verify", "--man=no", *units])
-    return [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
-
-
-def instance_texts(texts: Mapping[str, str], release_id: str) -> dict[str, str]:
-    """Return unit name -> text for one release."""
-    return {instance_name(name, release_id): text for name, text in texts.items()}
+def show_units(names: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return unit -> property -> value in systemd's words, one call for all of each manager."""
+    return {name: facts for manager, own in _managed(names) for name, facts in manager.show(own).items()}
 
 
 def unit_states(names: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Return unit -> (ActiveState, UnitFileState), one call for all."""
-    if not names:
-        return {}
-    shown = run(["systemctl", "show", "--property=Id,ActiveState,UnitFileState", *sorted(names)])
-    return states_of(shown.stdout)
-
-
-def states_of(text: str) -> dict[str, tuple[str, str]]:
-    """Parse the blocks of ``systemctl show``."""
-    blocks = blocks_of(text).items()
-    return {name: (facts.get("ActiveState", ""), facts.get("UnitFileState", "")) for name, facts in blocks}
-
-
-def blocks_of(text: str) -> dict[str, dict[str, str]]:
-    """Return unit -> property -> value from the output of ``systemctl show`` with the property Id among them."""
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
-    return {facts["Id"]: facts for facts in blocks if "Id" in facts}
-
-
-def start_units(names: Sequence[str], step: str = "start") -> None:
-    """Start units in their order. Starts by hand count towards the start limit, so it is reset. Raises ReleaseError."""
-    run(["systemctl", "reset-failed", *names])
-    for name in in_start_order(names):
-        _systemctl(step, "start", name)
-
-
-def enable_units(names: Sequence[str]) -> None:
-    """Have units started at boot, those that say where in [Install]. The links are enough: nothing is reloaded."""
-    if names:
-        _systemctl("enable", "enable", "--quiet", "--no-reload", *names)
+    """Return unit -> (ActiveState, UnitFileState)."""
+    shown = show_units(names).items()
+    return {name: (facts.get("ActiveState", ""), facts.get("UnitFileState", "")) for name, facts in shown}
 
 
 def restarts(names: Collection[str]) -> dict[str, int]:
-    """Return how often systemd has started each service again by itself."""
-    shown = run(["systemctl", "show", "--property=Id,NRestarts", *sorted(names)])
-    return {name: int(facts.get("NRestarts") or 0) for name, facts in blocks_of(shown.stdout).items()}
+    """Return how often each unit was started again by itself."""
+    return {name: int(facts.get("NRestarts") or 0) for name, facts in show_units(names).items()}
+
+
+def start_units(names: Collection[str], step: str = "start") -> None:
+    """Start units in their order. Raises ReleaseError."""
+    for manager, own in _managed(names):
+        manager.start(own, step)
+
+
+def enable_units(names: Collection[str]) -> None:
+    """Have units started at boot."""
+    for manager, own in _managed(names):
+        manager.enable(own)
 
 
 def stop_units(names: Collection[str]) -> None:
     """Stop units and wait for their end."""
-    if names:
-        run(["systemctl", "stop", *sorted(names)])
+    for manager, own in _managed(names):
+        manager.stop(own)
 
 
 def stop_soon(names: Collection[str]) -> None:
     """Ask services to stop and don't wait for them."""
-    if names:
-        run(["systemctl", "stop", "--no-block", *sorted(names)])
-
-
-def forget_stamps(names: Collection[str]) -> None:
-    """Forget when persistent timers last ran (systemd.timer(5), Persistent=): each release has timers of its own, and
-    one that was away has missed nothing.
-    """
-    for name in names:
-        if name.endswith(".timer"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{TIMER_STAMPS}/stamp-{name}")
+    for manager, own in _managed(names):
+        manager.stop_soon(own)
 
 
 def remove_units(names: Collection[str]) -> None:
-    """Stop units, forget and delete them. Timers and sockets first: they would start their services again."""
-    if not names:
-        return
-    starters = [name for name in names if not name.endswith(".service")]
-    for group in (starters, [name for name in names if name not in starters]):
-        stop_units(group)
-    forget_stamps(names)
-    run(["systemctl", "disable", "--quiet", "--no-reload", *sorted(names)])
-    run(["systemctl", "reset-failed", *sorted(names)])
-    for name in names:
-        if os.path.lexists(f"{UNIT_DIRECTORY}/{name}"):
-            os.unlink(f"{UNIT_DIRECTORY}/{name}")
-    _systemctl("stop", "daemon-reload")
+    """Stop units, forget and delete them; the directories that they run in last."""
+    for manager, own in reversed(list(_managed(names))):
+        manager.remove(own)
+
+
+def log_words(
+    names: Collection[str], lines: int | None = None, since: float | None = None, *, follows: bool = False
+) -> list[list[str]]:
+    """Return the commands that print what units have said: the last ``lines``, or all since a moment."""
+    return [words for manager, own in _managed(names) for words in manager.log_words(own, lines, since, follows)]
 
 
 def unit_journal(unit: str, since: float) -> str:
-    """Return the unit's lines since a moment (seconds since 1970).
-
-    ``--lines`` beside ``--since`` gives the first lines on systemd 252 and the last ones on 257: the caller cuts.
-    """
-    shown = run(["journalctl", "--no-pager", "--output=cat", f"--unit={unit}", f"--since=@{since:.0f}"])
-    return shown.stdout if shown.returncode == 0 else ""
-
-
-def _systemctl(step: str, *arguments: str) -> None:
-    result = run(["systemctl", *arguments])
-    if result.returncode != 0:
-        raise ReleaseError(step, f"systemctl {' '.join(arguments)} failed", result.stderr)
+    """Return the unit's lines since a moment (seconds since 1970)."""
+    commands = log_words([unit], since=since)
+    shown = [run([*words, "--output=cat"] if words[0] == "journalctl" else words) for words in commands]
+    return "".join(result.stdout for result in shown if result.returncode == 0)

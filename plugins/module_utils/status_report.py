@@ -119,17 +119,22 @@ def _probe(app: Status) -> Iterator[str]:
 
 
 def _web(web: Status | None, now: str) -> Iterator[str]:
-    if web and web.get("since"):
+    if not web:
+        return
+    manager = str(web.get("manager") or "systemd")
+    under = "" if manager == "systemd" else f" under {clean(manager)}"
+    under += " (not for production)" if manager == "cron" else ""
+    if web.get("since"):
         count, peak = web.get("restarts"), web.get("memory_peak_bytes")
         parts = [f"started {ago(web['since'], now)}"]
         parts += [] if count is None else [f"{count} restart{'s'[: count != 1]}"]
         parts += [] if peak is None else [f"memory peak {size(peak)}"]
-        yield f"web service: {', '.join(parts)}"
+        yield f"web service{under}: {', '.join(parts)}"
         if web.get("workers_reason"):
             count = web["workers_configured"]
             yield f"server: {clean(web['server'])}, {count} worker{'s'[: count != 1]} ({clean(web['workers_reason'])})"
-    elif web:
-        yield f"web service: {clean(web.get('active'))} ({clean(web.get('result') or web.get('sub'))})"
+    else:
+        yield f"web service{under}: {clean(web.get('active'))} ({clean(web.get('result') or web.get('sub'))})"
 
 
 def _failure(failure: Status, now: str) -> str:

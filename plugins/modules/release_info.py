@@ -113,7 +113,8 @@ apps:
       returned: always
     web:
       description:
-        - The web service, with C(unit), C(active), C(sub), C(result), C(socket), C(since), C(uptime_s), C(restarts),
+        - The web service, with C(unit), C(manager) (V(systemd), V(supervisor), V(cron)),
+          C(active), C(sub), C(result), C(socket), C(since), C(uptime_s), C(restarts),
           C(server), C(workers) (alive), C(workers_configured) and why it is that number (C(workers_reason)),
           C(memory_bytes), C(memory_peak_bytes), C(memory_limit_bytes).
         - The memory is that of the unit's control group, or the sum of its processes where that is not counted. The

@@ -18,12 +18,9 @@ from ansible_collections.flaskworks.deploy.plugins.filter.host_command import ho
 from ansible_collections.flaskworks.deploy.plugins.module_utils import host_command as command
 from ansible_collections.flaskworks.deploy.plugins.module_utils import host_command_run as runs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command import Call, CommandError, parse
-from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_logs import (
-    journal_filter,
-    journal_words,
-    log_files,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_logs import journal_filter, log_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.host_command import PACKAGE, imported, sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +149,9 @@ def test_the_status_is_the_commands_and_a_signal_ends_it() -> None:
 
 
 def test_logs_are_those_of_the_release(tmp_path: Path) -> None:
-    assert journal_words(["a.service", "b.service"], 5)[-3:] == ["--lines=5", "--unit=a.service", "--unit=b.service"]
+    assert log_words(["b.service", "a.service"], 5) == [
+        ["journalctl", "--no-pager", "--quiet", "--lines=5", "--unit=a.service", "--unit=b.service"]
+    ]
     layout = Layout("blog", str(tmp_path))
     assert log_files(layout, RELEASE, "") == []
     config = Path(layout.release(RELEASE)) / "gunicorn.conf.py"

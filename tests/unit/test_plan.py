@@ -224,7 +224,10 @@ def test_logs_are_rotated_by_their_owner_and_opened_anew() -> None:
         "blog adm",
         "reopen",
     )
-    assert policy["postrotate"] == ["systemctl kill --signal=USR1 --kill-whom=main 'blog@*.service'"]
+    systemd, others = policy["postrotate"]
+    assert systemd == "systemctl kill --signal=USR1 --kill-whom=main 'blog@*.service'"
+    assert "for launch in /srv/blog/releases/*/launch;" in others
+    assert 'runuser -u blog -- "$launch" reopen' in others
 
 
 @pytest.mark.parametrize(("access", "of_nginx"), [("json", "json"), ("classic", "combined"), ("none", "none")])

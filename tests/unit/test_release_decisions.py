@@ -57,9 +57,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     in_start_order,
-    states_of,
     unit_texts,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units_systemd import blocks_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,7 +84,7 @@ UNITS = {"blog@.service": "text"}
 
 
 def digest_of(**changes: Any) -> str:
-    return inputs_digest(input_parts(APP | changes, "a" * 40, "abi", "config", UNITS))
+    return inputs_digest(input_parts(APP | changes, "a" * 40, "abi", "config", UNITS, {}))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_is_no_part_of_a_release_makes_none(change: dict[str, Any]) -> None
 
 def test_code_interpreter_settings_and_units_count() -> None:
     seen = {
-        inputs_digest(input_parts(APP, version, abi, config, units))
+        inputs_digest(input_parts(APP, version, abi, config, units, {}))
         for version, abi, config, units in [
             ("a" * 40, "abi", "config", UNITS),
             ("b" * 40, "abi", "config", UNITS),
@@ -136,7 +136,7 @@ def test_code_interpreter_settings_and_units_count() -> None:
 
 
 def test_no_part_holds_a_value() -> None:
-    parts = input_parts(APP | {"env": {"A": "visible-value"}}, "a" * 40, "abi", "config", UNITS)
+    parts = input_parts(APP | {"env": {"A": "visible-value"}}, "a" * 40, "abi", "config", UNITS, {})
     assert "value" not in json.dumps(parts)
 
 
@@ -462,7 +462,10 @@ def test_units_are_named_ordered_and_read() -> None:
     text = (
         "Id=a.service\nActiveState=active\nUnitFileState=enabled\n\nId=b.socket\nActiveState=inactive\nUnitFileState=\n"
     )
-    assert states_of(text) == {"a.service": ("active", "enabled"), "b.socket": ("inactive", "")}
+    assert blocks_of(text) == {
+        "a.service": {"Id": "a.service", "ActiveState": "active", "UnitFileState": "enabled"},
+        "b.socket": {"Id": "b.socket", "ActiveState": "inactive", "UnitFileState": ""},
+    }
     with pytest.raises(ReleaseError, match=r"must be a template like blog@\.service"):
         unit_texts({"units": {"blog.service": {}}})
 

@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     release_status_past,
     release_status_probe,
     release_status_units,
+    release_units_systemd,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_status_host as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
@@ -388,7 +389,8 @@ def test_the_status_of_an_application_from_its_files(place: Path, monkeypatch: p
     service = f"ActiveState=active\nSubState=running\nActiveEnterTimestamp=@{entered}\nMainPID=0\nNRestarts=2\n"
     blocks = [f"Id={name}\n{service}MemoryCurrent=4096\nMemoryPeak=8192\nMemoryMax=infinity" for name in names]
     timers = json.dumps([{"unit": names[3], "next": 1795305600000000, "last": 1795248964000000}])
-    monkeypatch.setattr(release_status_units, "run", shown(units="\n\n".join(blocks), timers=timers))
+    for module in (release_status_units, release_units_systemd):
+        monkeypatch.setattr(module, "run", shown(units="\n\n".join(blocks), timers=timers))
     layout = Layout("blog", str(base))
     host = release_status_units.look_at_host([layout])
     status = release_status.app_status(layout, ("flask_apps", "active"), host, None, sizes=True)

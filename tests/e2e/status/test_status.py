@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import blocks_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units_systemd import blocks_of
 from e2e.status.conftest import CANARY, Machine, Story, recap
 
 WEB = "systemctl show --timestamp=unix 'blog@{id}.service' -p Id,ActiveState,MainPID,NRestarts,ActiveEnterTimestamp"
