@@ -24,6 +24,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import NOT_FOR_PRODUCTION
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import index_addresses
+from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import pack_wheelhouse, wheelhouse_digest
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.jobs import Job, box
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.templates import render
 
@@ -37,6 +39,7 @@ WORDS = {
 }
 # Never shown: they travel in one option that no log prints.
 SEALED = ("secrets", "files")
+INDEXES = ("index", "extra_indexes")
 GIVEN = frozenset(
     {
         *("apps", "owner", "only", "build_env", "state", "keep_data"),
@@ -50,6 +53,10 @@ class ActionModule(ActionBase):
 
     _supports_check_mode = True
     _supports_async = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._wheelhouses: dict[str, str] = {}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
@@ -91,7 +98,16 @@ class ActionModule(ActionBase):
             hidden["files"] = {
                 path: self._render(file, path, variables) for path, file in sorted((app.get("files") or {}).items())
             }
-            source = app["source"]
+            source, python = app["source"], app.get("python", {})
+            if index_addresses(python):
+                # An address may hold a password.
+                hidden["python"] = dict(python)
+                entry["python"] = {key: value for key, value in python.items() if key not in INDEXES}
+            if python.get("wheelhouse"):
+                self._wheelhouses[name] = self._local(str(python["wheelhouse"]), os.path.isdir)
+                known = {"wheelhouse": wheelhouse_digest(self._wheelhouses[name])}
+                entry["python"] = {**entry["python"], **known}
+                hidden.update({"python": {**hidden["python"], **known}} if "python" in hidden else {})
             if source["type"] == "path":
                 entry["source_digest"] = source_digest(self._local_source(source))
             elif source["type"] == "archive" and source.get("path"):
@@ -173,6 +189,8 @@ class ActionModule(ActionBase):
                 "sealed": json.dumps({"apps": {name: sealed.get(name, {})}, "build_env": build_env}),
             }
             alone["archive"] = self._send_source(plain[name]["source"]) if _needs_source(plain[name], finding) else None
+            if finding["action"] == "deploy" and finding.get("lacks_wheels"):
+                alone["wheels"] = self._send_wheels(self._wheelhouses[name])
             operation = "rollback" if given.get("state") == "rolled_back" else "deploy"
             started = self._call({**common, **alone, "operation": operation, "version": finding["version"]}, variables)
             done = (
@@ -225,6 +243,17 @@ class ActionModule(ActionBase):
         with tempfile.TemporaryDirectory() as folder:
             archive = os.path.join(folder, "source.tar.gz")
             pack_source(self._local_source(source), archive)
+            self._transfer_file(archive, remote)
+        return remote
+
+    def _send_wheels(self, directory: str) -> str:
+        """Carry the wheels of a directory to the host; return where they lie there, packed."""
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "wheels.tar")
+        with tempfile.TemporaryDirectory() as folder:
+            archive = os.path.join(folder, "wheels.tar")
+            pack_wheelhouse(directory, archive)
             self._transfer_file(archive, remote)
         return remote
 

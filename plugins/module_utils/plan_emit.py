@@ -55,12 +55,20 @@ def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
     for entry in entries.values():
         wanted.update(entry["python"]["apt"])
         wanted.update({PACKAGES[entry["process_manager"]]} if entry["process_manager"] in PACKAGES else ())
+        wanted.update(interpreter_packages(entry["python"]["interpreter"]))
         url = entry["source"].get("git")
         if url:
             wanted.add("git")
         if url and ssh_server(url):
             wanted.add("openssh-client")
     return sorted(wanted)
+
+
+def interpreter_packages(interpreter: str) -> list[str]:
+    """Return the Debian packages of an interpreter that is named as Debian names it; none of one with a path."""
+    if interpreter == "python3" or "/" in interpreter:
+        return []
+    return [interpreter, f"{interpreter}-venv"]
 
 
 def release(name: str, entry: Entry) -> dict[str, Any]:
@@ -78,6 +86,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
             "requirements": python["requirements"],
             "constraints": python["constraints"],
             "packages": _python_packages(name, entry),
+            **_places(name, entry),
         },
         "server": server_of(entry, logs_of(name)),
         **manager_of(entry, service_of(name, entry), graceful_timeout(server_of(entry, logs_of(name)))),
@@ -94,6 +103,14 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
         "before_switch_on": commands["before_switch_on"],
         "health": {**entry["health"], "host": entry["health"]["host"] or _probe_host(entry["domains"])},
     }
+
+
+def _places(name: str, entry: Entry) -> dict[str, Any]:
+    """Return where packages come from, how far they are believed, and which of them the server needs."""
+    python = entry["python"]
+    own = [*_source_package(entry["source"]), *python["packages"]]
+    said = {key: python[key] for key in ("require_hashes", "index", "extra_indexes", "wheelhouse") if python[key]}
+    return {**said, "server_packages": [item for item in _python_packages(name, entry) if item not in own]}
 
 
 def code(source: Entry) -> dict[str, Any]:

@@ -44,6 +44,7 @@ RULES = {
     "health": "a health check is a request that can be made",
     "health-static": "a health check asks the application, not a static file",
     "host-key": "a server that is given a key is known by its own, pinned one",
+    "index": "an index has an address that both installers read",
     "keep": "at least the live release is kept",
     "limit": "a limit is an amount that systemd understands and an application can live with",
     "location": "a location is a path with a treatment of its own",

@@ -7,13 +7,14 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import urllib.parse
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report, below, path_fault
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][^\x00-\x1f\x7f]*")
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
-_INTERPRETER = re.compile(r"(/[\w.+/-]*/)?python3(\.\d+)?|/[\w.+/-]+")
+_INTERPRETER = re.compile(r"python3(\.\d+)?|pypy3|/[\w.+/-]+")
 
 
 def check_wsgi(report: Report, entry: Entry) -> None:
@@ -71,8 +72,9 @@ def check_python(report: Report, entry: Entry) -> None:
         report.add(
             "package",
             "python.interpreter",
-            f"{python['interpreter']!r} is no Python 3: write python3, python3.13 or a path",
+            f"{python['interpreter']!r} is no Python 3: write python3, python3.13, pypy3 or a path",
         )
+    _check_places(report, python)
     for kind in ("requirements", "constraints"):
         for index, path in enumerate(python[kind]):
             if fault := path_fault(path):
@@ -87,6 +89,28 @@ def check_python(report: Report, entry: Entry) -> None:
     for index, package in enumerate(python["apt"]):
         if not _APT.fullmatch(package):
             report.add("package", f"python.apt[{index}]", f"{package!r} is no name of a Debian package")
+
+
+def _check_places(report: Report, python: Entry) -> None:
+    """Where packages come from. An address may hold a password, so none is repeated."""
+    addresses = {"python.index": python["index"]} if python["index"] else {}
+    addresses |= {f"python.extra_indexes[{number}]": url for number, url in enumerate(python["extra_indexes"])}
+    for key, address in addresses.items():
+        if not is_index(address):
+            text = "is no address of an index: write https://HOST/PATH, as https://pypi.org/simple"
+            report.add("index", key, text)
+
+
+def is_index(address: str) -> bool:
+    """Tell whether both installers read this as the address of one index."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        dummy = parts.port
+    except ValueError:
+        return False
+    if re.search(r"[\x00-\x20\x7f,]", address) or parts.query or parts.fragment:
+        return False
+    return bool(parts.hostname) if parts.scheme in ("http", "https") else parts.scheme == "file" and bool(parts.path)
 
 
 def check_commands(report: Report, entry: Entry) -> None:

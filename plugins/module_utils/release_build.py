@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import servers, venvs
+from ansible_collections.flaskworks.deploy.plugins.module_utils import servers, venvs, venvs_frozen, venvs_index
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import (
     owned_directory,
     replace_file,
@@ -52,6 +53,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal imp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
+from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import placed_wheelhouse
 
 # Variables of the build that nobody is to read in an error message.
 _SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|AUTH|CREDENTIAL", re.IGNORECASE)
@@ -75,6 +77,7 @@ class Order:
     units: Mapping[str, str]
     build_env: Mapping[str, str]
     archive: str = ""
+    wheels: str = ""
     by: str = ""
     # Whether the commands before_switch run on this host: they do so on one host only.
     release_commands: bool = True
@@ -104,6 +107,7 @@ class Order:
         tokens = (value for name, value in self.build_env.items() if _SECRET_NAME.search(name))
         return [
             *tokens,
+            *venvs_index.index_secrets(venvs_index.index_addresses(self.app.get("python", {}))),
             *map(str, self.app.get("secrets", {}).values()),
             *source_secrets(self.app.get("source", {})),
             *(part for text in files for part in hidden_parts(text)),
@@ -128,7 +132,8 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
         _place_source(order, source)
     sandbox = BuildSandbox(layout.app, app["user"], order.build_env)
     with run.step("python"):
-        venv, resolved = _environment(order, sandbox, source)
+        # Variables come with each command: those that were taken out for a wheelhouse must not come back.
+        venv, resolved, packages = _environment(order, BuildSandbox(layout.app, app["user"], {}), source)
         os.symlink(os.path.relpath(venv, release), f"{release}/venv")
     with run.step("build"):
         tracked = [name for name in app.get("shared", []) if os.path.lexists(f"{source}/{name}")]
@@ -144,10 +149,10 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
     with run.step("check"):
         run_commands(layout, app, release_id, order.release_commands)
     with run.step("record"):
-        _write_record(order, release_id, venv, seal)
+        _write_record(order, release_id, venv, seal, packages)
 
 
-def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
+def _write_record(order: Order, release_id: str, venv: str, seal: str, packages: Mapping[str, str]) -> None:
     """Write the record, when all that it vouches for is on the disk."""
     app = order.app
     sync_filesystem(order.layout.release(release_id))
@@ -168,6 +173,8 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str) -> None:
         "health": dict(app.get("health", {})),
         "graceful_timeout": graceful_timeout(app),
         "venv": os.path.basename(venv),
+        "python": (venvs.sealed(venv) or {}).get("abi", ""),
+        "packages": dict(packages),
         "seal": seal,
         "venv_seal": environment_seal(venv),
     }
@@ -225,12 +232,18 @@ def _about_pointers(names: list[str]) -> str:
     )
 
 
-def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str, str]:
-    """Return the path of a sealed virtual environment for this source and its exact requirements; builds it when
-    needed.
+def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str, str, dict[str, str]]:
+    """Return the path of a sealed virtual environment for this source, its exact requirements, and what is installed
+    by its name; builds it when needed.
     """
     python, layout = order.app["python"], order.layout
     variables = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", **order.build_env}
+    variables = venvs_index.with_indexes(variables, python.get("index", ""), python.get("extra_indexes", ()))
+    wheels = []
+    if python.get("wheelhouse"):
+        group = account_of(BUILD_USER).pw_gid
+        wheels.append(placed_wheelhouse(order.wheels, python["wheelhouse"], layout.wheels, group))
+        variables = venvs_index.with_wheelhouse(variables, wheels[0])
     scratch = f"{CACHE_DIRECTORY}/scratch.{layout.app}"
     _owned_by_builder(scratch)
     try:
@@ -249,6 +262,8 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
                     "PIP_CACHE_DIR": f"{CACHE_DIRECTORY}/pip",
                 },
                 source_digest=order.version,
+                require_hashes=python.get("require_hashes", False),
+                server_packages=tuple(python.get("server_packages", ())),
             )
         )
         abi = venvs.interpreter_abi(spec.interpreter, venvs.plain_runner())
@@ -256,23 +271,23 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         inputs = venvs.inputs_digest(spec, abi)
         found = venvs.find_sealed(layout.venvs, inputs)
         if found is None:
-            resolved = venvs.resolve(spec, abi, sandbox.runner([source]), uv, scratch)
+            resolved = venvs.resolve(spec, abi, sandbox.runner([source], wheels), uv, scratch)
             found = f"{layout.venvs}/{venvs.digest(abi, resolved)[:16]}"
             if venvs.sealed(found) is None:
                 venvs.discard(found)
                 _owned_by_builder(found)
-                venvs.build(spec, resolved, found, sandbox.runner([source, found]), uv)
+                venvs.build(spec, resolved, found, sandbox.runner([source, found], wheels), uv)
                 seal_tree(found, order.group, allowed_link=_is_interpreter)
             venvs.seal(found, inputs=inputs, abi=abi, resolved=resolved)
     except venvs.VenvError as error:
         raise ReleaseError("python", "the Python environment can't be made", str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    lock = f"{found}/{venvs.FROZEN}"
-    if not os.path.exists(lock):
-        return found, ""
-    with open(lock, encoding="utf-8") as stream:
-        return found, stream.read()
+    resolved = ""
+    with contextlib.suppress(FileNotFoundError), open(f"{found}/{venvs.FROZEN}", encoding="utf-8") as stream:
+        resolved = stream.read()
+    packages = venvs_frozen.installed(found, resolved)
+    return found, venvs_frozen.exact_text(resolved, packages), packages
 
 
 def _owned_by_builder(path: str) -> None:

@@ -13,6 +13,8 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import without_credentials
+
 # Part of every digest: raised when the same inputs would be built in another way.
 FORMAT = 1
 
@@ -38,7 +40,7 @@ def input_parts(
     """
     parts: dict[str, Any] = {
         "subdirectory": _taken(app["source"]),
-        "python": {"abi": abi, **app["python"]},
+        "python": {"abi": abi, **_python_part(app["python"])},
         "server settings": server_text,
         "units": dict(units),
         "environment": dict(app.get("env", {})),
@@ -52,6 +54,16 @@ def input_parts(
     if launcher:
         parts["process manager"] = {"programs": dict(launcher), "sandbox of commands": app.get("sandbox", {})}
     return {"code": version, **{name: hashlib.sha256(canonical(value)).hexdigest() for name, value in parts.items()}}
+
+
+def _python_part(python: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes another environment: not who wants a package, nor the credentials of an index."""
+    part = {key: value for key, value in python.items() if key != "server_packages"}
+    if part.get("index"):
+        part["index"] = without_credentials(part["index"])
+    if part.get("extra_indexes"):
+        part["extra_indexes"] = [without_credentials(address) for address in part["extra_indexes"]]
+    return part
 
 
 def _taken(source: Mapping[str, Any]) -> Any:

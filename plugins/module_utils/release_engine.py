@@ -82,6 +82,7 @@ class Wanted:
     owner: str
     build_env: Mapping[str, str]
     archive: str = ""
+    wheels: str = ""
     commands: bool = True
     force: bool = False
 
@@ -97,7 +98,7 @@ def deploy(wanted: Wanted, caller: Caller) -> dict[str, Any]:
         record_owner(wanted.owner, wanted.name, "active")
         abi = find_abi(str(wanted.app["python"].get("interpreter", "python3")))
         order = make_order(wanted.name, wanted.app, wanted.version, wanted.build_env, abi, make_host_key())
-        order.archive, order.by = wanted.archive, caller.by
+        order.archive, order.wheels, order.by = wanted.archive, wanted.wheels, caller.by
         order.release_commands = wanted.commands or order.app.get("before_switch_on") == "each_host"
         run = Run(layout, caller.by, caller.report)
         healed = heal(layout, order.group, run)

@@ -42,6 +42,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     unit_states,
     unit_texts,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import has_wheelhouse
 
 UNKNOWN = "unknown until the host is prepared"
 Environment = Mapping[str, str]
@@ -61,6 +62,8 @@ class Finding:
     reason: list[str] = field(default_factory=list)
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
+    # Whether the controller has to send the wheelhouse for it.
+    lacks_wheels: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -152,6 +155,8 @@ def inspect_app(order: Order, force: bool = False) -> Finding:
     finding = Finding(
         layout.app, "none", order.version, live, live, before=record_facts(record), after=record_facts(_wanted(order))
     )
+    wheels = order.app["python"].get("wheelhouse")
+    finding.lacks_wheels = bool(wheels) and not has_wheelhouse(wheels, layout.wheels)
     if _is_same(record, order):
         if not is_intact(layout, record):
             finding.action, finding.release = "deploy", None

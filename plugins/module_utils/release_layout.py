@@ -48,6 +48,11 @@ class Layout:
         return f"{self.base}/archives"
 
     @property
+    def wheels(self) -> str:
+        """The wheelhouses that the controller sent, each named by its digest."""
+        return f"{self.base}/wheels"
+
+    @property
     def venvs(self) -> str:
         return f"{self.base}/venvs"
 

@@ -44,7 +44,15 @@ def unlisted(owner: str, listed: set[str]) -> list[str]:
 
 def remains(layout: Layout, log_dir: str, keep_data: bool) -> list[str]:
     """Return the paths that removing the application would delete."""
-    paths = [layout.releases, layout.venvs, layout.mirror, layout.archives, layout.current, layout.history]
+    paths = [
+        layout.releases,
+        layout.venvs,
+        layout.mirror,
+        layout.archives,
+        layout.wheels,
+        layout.current,
+        layout.history,
+    ]
     paths += [layout.previous, layout.journal, layout.marks]
     if not keep_data:
         paths += [layout.shared, log_dir]

@@ -29,12 +29,19 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs_requirements as reqs
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import (
+    has_places,
+    is_offline,
+    known_by,
+    names_place,
+    without_places,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import (
     FROZEN,
     discard,
@@ -49,10 +56,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_tools impo
     call,
     command_env,
     ensure_uv,
+    failure,
     interpreter_abi,
     plain_runner,
     write_file,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_words import drift_meaning, meaning, unhashed
 
 __all__ = [
     "FROZEN",
@@ -75,10 +84,8 @@ __all__ = [
     "sealed",
 ]
 
+Explain = Callable[[str], str]
 BESIDE_LOCK = "# beside uv.lock:"
-INDEX_VARIABLES = re.compile(
-    r"(PIP|UV)_(\w*INDEX\w*|FIND_LINKS|NO_BINARY|ONLY_BINARY|PRE|PRERELEASE|CONSTRAINT|CONSTRAINTS|EXCLUDE_NEWER)"
-)
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,9 @@ class VenvSpec:
     lock_project   install what uv.lock in project_dir says (`uv` only)
     install_project  install the project itself too (not editable): its code becomes part of the environment
     source_digest  digest of the project's source; enters the environment's key only when its code is installed into it
+    require_hashes  refuse whatever the project, or `packages`, gives no hash for
+    compile_for    options of `uv pip compile`, to resolve for another Python and platform than these
+    server_packages  those of `packages` that the server needs, as they stand there: for the words of a failure
     """
 
     interpreter: str = "python3"
@@ -107,6 +117,9 @@ class VenvSpec:
     lock_project: bool = False
     install_project: bool = False
     source_digest: str = ""
+    require_hashes: bool = False
+    compile_for: Sequence[str] = ()
+    server_packages: Sequence[str] = ()
 
 
 def detect(spec: VenvSpec) -> VenvSpec:
@@ -143,8 +156,9 @@ def inputs_digest(spec: VenvSpec, abi: str) -> str:
         "constraints": found.constraints,
         "hashes": found.hashes,
         "packages": list(spec.packages),
-        "index": {key: value for key, value in sorted(spec.env.items()) if INDEX_VARIABLES.fullmatch(key)},
+        "index": known_by(spec.env),
         "source": _source(spec, found),
+        **({"hashes required": True} if spec.require_hashes else {}),
     }
     if spec.lock_project:
         parts["lock"] = [_file(spec, name) for name in ("pyproject.toml", "uv.lock")]
@@ -160,11 +174,22 @@ def resolve(spec: VenvSpec, abi: str, run: Runner, uv: str | None, scratch: str)
     """
     found = _read(spec)
     python = abi.partition(" ")[2]
-    wanted = [*found.lines, *map(_bare, spec.packages)]
-    constraints = list(found.constraints)
-    exported: list[str] = []
+    exported = _export(spec, python, run, _need(uv)) if spec.lock_project else []
+    if spec.require_hashes and (faults := _unhashed(spec, found, exported)):
+        raise VenvError(unhashed(faults))
+    if exported and spec.compile_for:
+        # For another platform the lock's own lines are resolved as well: it holds those of all platforms.
+        for line in exported:
+            reqs.remember_hashes(found, *reqs.split_hashes(line))
+        found.lines += map(_bare, exported)
+        exported = []
+    wanted, constraints = [*found.lines, *map(_bare, spec.packages)], list(found.constraints)
+    if spec.require_hashes and not spec.lock_project:
+        # Each is among the lines of the files, with its hash; what else is said of it still holds.
+        constraints += [_bare(line) for line in spec.packages]
+        wanted = [_hashed(line, found) for line in [*found.lines, *wanted] if reqs.pinned_version(line)]
+        wanted = list(dict.fromkeys(wanted))
     if spec.lock_project:
-        exported = _export(spec, python, run, _need(uv))
         constraints += [_bare(line) for line in exported if reqs.name_of(line) and "==" in line]
     elif spec.install_project:
         wanted.append(".")
@@ -173,13 +198,17 @@ def resolve(spec: VenvSpec, abi: str, run: Runner, uv: str | None, scratch: str)
         write_file(run, python, f"{scratch}/requirements.in", "\n".join([*found.options, *wanted, ""]))
         write_file(run, python, f"{scratch}/constraints.txt", "\n".join([*constraints, ""]))
         ask = _resolve_by_uv if spec.installer == "uv" else _resolve_by_pip
-        lines = [_relative(line, spec.project_dir) for line in ask(spec, python, run, uv, scratch, bool(found.hashes))]
+        explain = _explainer(spec, found, [*found.options, *wanted])
+        given = ask(spec, python, run, uv, scratch, bool(found.hashes), explain)
+        lines = [_relative(line, spec.project_dir) for line in given]
     source = _source(spec, found)
     head = [f"# installer: {spec.installer}", *([f"# source: {source}"] if source else []), *found.options, ""]
-    if not spec.lock_project:
-        return "\n".join(head) + reqs.render(_with_given_hashes(lines, found))
     locked = {reqs.name_of(line) for line in exported}
-    beside = [line for line in lines if reqs.name_of(line) not in locked]
+    beside = [line for line in _with_given_hashes(lines, found) if reqs.name_of(line) not in locked]
+    if spec.require_hashes and (lacking := [_bare(line) for line in beside if reqs.name_of(line) not in found.hashes]):
+        raise VenvError(unhashed(dict.fromkeys(lacking, "others need it, and it has no hash in any file")))
+    if not spec.lock_project or spec.compile_for:
+        return "\n".join(head) + reqs.render(beside)
     return "\n".join(head) + reqs.render(exported) + f"{BESIDE_LOCK}\n" + reqs.render(beside)
 
 
@@ -202,27 +231,33 @@ def build(spec: VenvSpec, resolved: str, dest: str, run: Runner, uv: str | None)
         make = [spec.interpreter, "-m", "venv", dest]
     call(run, make, spec.env, "/", f"Making the environment {dest}")
     write_file(run, python, f"{dest}/{FROZEN}", resolved)
-    wanted = resolved
-    listed = f"{dest}/{FROZEN}"
-    if spec.lock_project:
+    wanted, listed = resolved, f"{dest}/{FROZEN}"
+    if spec.lock_project and not has_places(spec.env):
         sync = [_need(uv), "sync", "--locked", "--no-dev", "--inexact", "--compile-bytecode", "--link-mode=copy"]
         sync += ["--no-editable" if spec.install_project else "--no-install-project", "--python", python]
-        call(run, sync, {**spec.env, "UV_PROJECT_ENVIRONMENT": dest}, cwd, "Installing what uv.lock says")
+        environment = {**spec.env, "UV_PROJECT_ENVIRONMENT": dest}
+        call(run, sync, environment, cwd, "Installing what uv.lock says", explain=drift_meaning)
         wanted = resolved.partition(BESIDE_LOCK)[2]
         listed = f"{dest}/.beside-lock.txt"
         write_file(run, python, listed, wanted)
-    if not any(not line.startswith("-") for line in reqs.logical_lines(wanted)):
-        return
     # The list is complete and exact: no resolver may add to it.
     if spec.installer == "uv":
         install = [_need(uv), "pip", "install", "--python", python, "--compile-bytecode", "--link-mode=copy"]
     else:
         install = [python, "-m", "pip", "install", "--quiet", "--no-warn-script-location"]
-    install += ["--no-deps", *(["--require-hashes"] if _all_hashed(wanted) else []), "-r", listed]
-    call(run, install, spec.env, cwd, "Installing the packages")
+    install.append("--no-deps")
+    explain = _explainer(spec, reqs.Requirements(), ())
+    if any(not line.startswith("-") for line in reqs.logical_lines(wanted)):
+        chosen = [*(["--require-hashes"] if _all_hashed(wanted) else []), "-r", listed]
+        call(run, [*install, *chosen], spec.env, cwd, "Installing the packages", explain=explain)
+    if spec.lock_project and spec.install_project and wanted == resolved:
+        # `uv sync` takes files from where the lock found them; another index, or a wheelhouse, has them too.
+        call(run, [*install, "."], spec.env, cwd, "Installing the project itself", explain=explain)
 
 
-def _resolve_by_uv(spec: VenvSpec, python: str, run: Runner, uv: str | None, scratch: str, hashed: bool) -> list[str]:
+def _resolve_by_uv(
+    spec: VenvSpec, python: str, run: Runner, uv: str | None, scratch: str, hashed: bool, explain: Explain
+) -> list[str]:
     argv = [
         _need(uv),
         "pip",
@@ -234,24 +269,28 @@ def _resolve_by_uv(spec: VenvSpec, python: str, run: Runner, uv: str | None, scr
         "--no-annotate",
         "--no-strip-extras",
     ]
-    argv += ["--constraint", f"{scratch}/constraints.txt", *(["--generate-hashes"] if hashed else [])]
-    said = call(run, [*argv, f"{scratch}/requirements.in"], spec.env, spec.project_dir, "Resolving the requirements")
+    argv += ["--constraint", f"{scratch}/constraints.txt", *spec.compile_for]
+    argv += ["--generate-hashes"] if hashed and "--generate-hashes" not in spec.compile_for else []
+    # Building one for its metadata would run it before its hash is known to be right.
+    argv += ["--no-build"] if spec.require_hashes and "--only-binary" not in spec.compile_for else []
+    argv.append(f"{scratch}/requirements.in")
+    said = call(run, argv, spec.env, spec.project_dir, "Resolving the requirements", explain=explain)
     return [line for line in reqs.logical_lines(said) if not line.startswith("--")]
 
 
-def _resolve_by_pip(spec: VenvSpec, python: str, run: Runner, uv: str | None, scratch: str, hashed: bool) -> list[str]:
+def _resolve_by_pip(
+    spec: VenvSpec, python: str, run: Runner, uv: str | None, scratch: str, hashed: bool, explain: Explain
+) -> list[str]:
     call(run, [python, "-m", "venv", f"{scratch}/venv"], spec.env, "/", "Making an environment to resolve in")
-    argv = [f"{scratch}/venv/bin/python", "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-    argv += [
-        "--report",
-        "-",
-        "--constraint",
-        f"{scratch}/constraints.txt",
-        "--requirement",
-        f"{scratch}/requirements.in",
-    ]
-    said = call(run, argv, spec.env, spec.project_dir, "Resolving the requirements")
-    return [_from_report(item, hashed) for item in json.loads(said)["install"]]
+    argv = [f"{scratch}/venv/bin/python", "-m", "pip", "install", "--dry-run", "--ignore-installed"]
+    argv += ["--constraint", f"{scratch}/constraints.txt", "--requirement", f"{scratch}/requirements.in"]
+    env, cwd = command_env(spec.env), spec.project_dir
+    asked = run([*argv, "--quiet", "--report", "-"], env=env, cwd=cwd)
+    if asked.returncode:
+        # Which requirements contradict each other is among the words that --quiet leaves out.
+        asked = run(argv, env=env, cwd=cwd)
+        raise VenvError(failure(asked, "Resolving the requirements", explain))
+    return [_from_report(item, hashed) for item in json.loads(asked.stdout)["install"]]
 
 
 def _from_report(item: Mapping[str, Any], hashed: bool) -> str:
@@ -271,8 +310,57 @@ def _from_report(item: Mapping[str, Any], hashed: bool) -> str:
 def _export(spec: VenvSpec, python: str, run: Runner, uv: str) -> list[str]:
     argv = [uv, "export", "--quiet", "--locked", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"]
     argv += ["--format", "requirements-txt", "--python", python]
-    said = call(run, argv, spec.env, spec.project_dir, "Reading uv.lock")
+    # Whether the lock fits its project is known without any index; another one than the lock's would count as a change.
+    env = command_env({**without_places(spec.env), "UV_OFFLINE": "1"})
+    asked = run(argv, env=env, cwd=spec.project_dir)
+    said = asked.stdout
+    if asked.returncode:
+        said = call(run, argv, spec.env, spec.project_dir, "Reading uv.lock", explain=drift_meaning)
     return [line for line in reqs.logical_lines(said) if not line.startswith("--")]
+
+
+def _unhashed(spec: VenvSpec, found: reqs.Requirements, exported: Sequence[str]) -> dict[str, str]:
+    """What has no hash although all must have one: requirement -> why, in words."""
+    faults: dict[str, str] = {}
+    locked = {reqs.name_of(line) for line in exported if "--hash=" in line}
+    for line in exported:
+        if "--hash=" not in line:
+            faults[_bare(line)] = "uv.lock has no hash of it, as of everything that is no file of an index"
+    if spec.install_project and not spec.lock_project:
+        faults["the project itself"] = "it is to be installed as a package: list what it needs in a requirements file"
+    lines = [*found.lines, *map(_bare, spec.packages)]
+    pinned = {reqs.name_of(line) for line in lines if reqs.pinned_version(line)}
+    for line in lines:
+        name = reqs.name_of(line)
+        hashes = name in found.hashes
+        if name in locked or (hashes and name in pinned):
+            continue
+        origin = found.origins.get(line) or _origin_of_package(spec, line)
+        faults[line] = f"{origin} says it {'without an exact version' if hashes else 'without a hash'}"
+    return faults
+
+
+def _origin_of_package(spec: VenvSpec, line: str) -> str:
+    return "the server" if line in map(_bare, spec.server_packages) else "python.packages"
+
+
+def _hashed(line: str, found: reqs.Requirements) -> str:
+    return " ".join([line, *(f"--hash={value}" for value in found.hashes[reqs.name_of(line)][1])])
+
+
+def _explainer(spec: VenvSpec, found: reqs.Requirements, wanted: Sequence[str]) -> Explain:
+    """What tells the meaning of an installer's words, given the lines of the file that it was handed."""
+    asked = [(line, found.origins[line]) for line in [*found.lines, *found.constraints] if line in found.origins]
+    asked += [(_bare(line), _origin_of_package(spec, _bare(line))) for line in spec.packages]
+
+    def explain(said: str) -> str:
+        # pip speaks of lines by their numbers.
+        text = re.sub(
+            r"-r \S+requirements\.in \(line (\d+)\)", lambda m: dict(enumerate(wanted, 1)).get(int(m[1]), m[0]), said
+        )
+        return meaning(text, asked, is_offline(spec.env))
+
+    return explain
 
 
 def _with_given_hashes(lines: Sequence[str], found: reqs.Requirements) -> list[str]:
@@ -323,8 +411,9 @@ def _read(spec: VenvSpec) -> reqs.Requirements:
     except reqs.RequirementsError as error:
         raise VenvError(str(error)) from error
     for requirement, hashes in map(reqs.split_hashes, spec.packages):
-        if hashes:
-            found.hashes[reqs.name_of(requirement)] = (reqs.pinned_version(requirement), hashes)
+        reqs.remember_hashes(found, requirement, hashes)
+    if is_offline(spec.env):
+        found.options = [option for option in found.options if not names_place(option)]
     return found
 
 

@@ -31,12 +31,14 @@ class Requirements:
     lines         requirements without their hashes; an editable one is an ordinary one here
     constraints   the same from constraints files
     hashes        normalised name -> (version pinned with == or "", its hashes)
+    origins       requirement without its hashes -> the file that says it
     """
 
     options: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
     hashes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
     @property
     def local(self) -> bool:
@@ -110,6 +112,7 @@ def _read(project_dir: str, path: str, found: Requirements, *, constraint: bool,
             _read(project_dir, target, found, constraint=kind, above=(*above, os.path.realpath(path)))
         elif editable := EDITABLE.fullmatch(line):
             found.lines.append(editable[1].strip("'\""))
+            found.origins.setdefault(found.lines[-1], os.path.relpath(path, project_dir))
         elif line == "--require-hashes":
             continue
         elif line.startswith("-"):
@@ -118,8 +121,17 @@ def _read(project_dir: str, path: str, found: Requirements, *, constraint: bool,
         else:
             requirement, hashes = split_hashes(line)
             (found.constraints if constraint else found.lines).append(requirement)
-            if hashes:
-                found.hashes[name_of(requirement)] = (pinned_version(requirement), hashes)
+            found.origins.setdefault(requirement, os.path.relpath(path, project_dir))
+            remember_hashes(found, requirement, hashes)
+
+
+def remember_hashes(found: Requirements, requirement: str, hashes: Sequence[str]) -> None:
+    """Note the hashes of a requirement. Of two versions for different platforms, both hold and neither is the one."""
+    if not hashes:
+        return
+    name, version = name_of(requirement), pinned_version(requirement)
+    known, before = found.hashes.get(name, (version, []))
+    found.hashes[name] = (version if version == known else "", list(dict.fromkeys([*before, *hashes])))
 
 
 def text_of(project_dir: str, path: str) -> str:

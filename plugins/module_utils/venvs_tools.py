@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 UV_VERSION = "0.13.8"
@@ -121,19 +121,41 @@ def command_env(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def call(
-    run: Runner, argv: Sequence[str], env: Mapping[str, str], cwd: str, doing: str, stdin: str | None = None
+    run: Runner,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    doing: str,
+    stdin: str | None = None,
+    explain: Callable[[str], str] = lambda said: "",
 ) -> str:
-    """The command's stdout. Raises VenvError "<doing> failed: <its last words>" for any exit status but 0."""
+    """The command's stdout. Raises VenvError "<doing> failed: <its last words>" for any exit status but 0.
+
+    `explain` says what those words mean, which comes before them.
+    """
     result = run(argv, env=command_env(env), cwd=cwd, stdin=stdin)
     if result.returncode:
-        raise VenvError(f"{doing} failed (exit status {result.returncode}):\n{last_words(result)}")
+        raise VenvError(failure(result, doing, explain))
     return result.stdout
 
 
-def last_words(result: subprocess.CompletedProcess[str]) -> str:
-    """The end of what a command said, without colours and without passwords in addresses."""
+def failure(result: subprocess.CompletedProcess[str], doing: str, explain: Callable[[str], str]) -> str:
+    """What went wrong, what it means if that is known, and the command's last words."""
+    words = f"{doing} failed (exit status {result.returncode})"
+    if meaning := explain(spoken(result)):
+        return f"{words}: {meaning}\nThe installer's last words:\n{last_words(result)}"
+    return f"{words}:\n{last_words(result)}"
+
+
+def spoken(result: subprocess.CompletedProcess[str]) -> str:
+    """What a command said, without colours and without passwords in addresses."""
     said = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", f"{result.stdout}\n{result.stderr}")
-    said = re.sub(r"(?<=://)[^/\s@]+@", "****@", said)
+    return re.sub(r"(?<=://)[^/\s@]+@", "****@", said)
+
+
+def last_words(result: subprocess.CompletedProcess[str]) -> str:
+    """The end of what a command said."""
+    said = spoken(result)
     lines = [line.rstrip() for line in said.splitlines() if line.strip() and not line.startswith("[notice]")]
     return "\n".join(lines[-KEPT_LINES:])
 
@@ -149,17 +171,23 @@ def interpreter_abi(interpreter: str, run: Runner) -> str:
     Raises VenvError when the interpreter is missing (naming those that are there) or can't make environments.
     """
     if shutil.which(interpreter, path=SYSTEM_PATH) is None:
-        there = sorted(
-            {os.path.basename(p) for d in ("/usr/bin", "/usr/local/bin") for p in glob.glob(f"{d}/python3.*[0-9]")}
-        )
         raise VenvError(
-            f"{interpreter} is not on this host, and none is ever downloaded; "
-            f"install it, or name one that is there: {', '.join(there) or 'none'}"
+            f"{interpreter} is not on this host, and none is ever downloaded. The host has"
+            f" {', '.join(_interpreters()) or 'none'}. Name one of these in python.interpreter; or python3.11 (Debian"
+            " 12), python3.13 (Debian 13) or pypy3, which site.yml installs; or install another one yourself and name"
+            " its path"
         )
     said = json.loads(call(run, [interpreter, "-I", "-c", PROBE], {}, "/", f"Asking {interpreter} for its version"))
     if not said["venv"]:
-        raise VenvError(f"{said['path']} can't make virtual environments: install the Debian package python3-venv")
+        package = f"{os.path.basename(said['path'])}-venv" if said["path"].startswith("/usr/bin/") else "python3-venv"
+        raise VenvError(f"{said['path']} can't make virtual environments: install the Debian package {package}")
     return f"{said['abi']}{said['threads']} {said['path']}"
+
+
+def _interpreters() -> list[str]:
+    """The interpreters that the host has, by name."""
+    patterns = [f"{folder}/{name}" for folder in ("/usr/bin", "/usr/local/bin") for name in ("python3.*[0-9]", "pypy3")]
+    return sorted({os.path.basename(path) for pattern in patterns for path in glob.glob(pattern)})
 
 
 def ensure_uv(run: Runner, *, env: Mapping[str, str], root: str = TOOLS_ROOT) -> str:

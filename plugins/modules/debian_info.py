@@ -53,11 +53,32 @@ missing:
   returned: always
   type: list
   elements: str
+unavailable:
+  description: Interpreters among the missing packages that this Debian does not have, nor any other source of the host.
+  returned: always
+  type: list
+  elements: str
+interpreters:
+  description: The interpreters that this Debian has.
+  returned: always
+  type: list
+  elements: str
 """
 
 import platform
+import re
 
 from ansible.module_utils.basic import AnsibleModule
+
+# Per release; packages.debian.org. The lists of a new host are empty, so they can't be asked.
+INTERPRETERS = {"12": ["python3", "python3.11", "pypy3"], "13": ["python3", "python3.13", "pypy3"]}
+INTERPRETER = re.compile(r"(python3\.\d+|pypy3)(-venv)?")
+
+
+def not_of_this_debian(packages: list[str], release: str) -> list[str]:
+    """Return the interpreters among packages that a release of Debian does not have."""
+    found = [matched[1] for name in packages if (matched := INTERPRETER.fullmatch(name))]
+    return [name for name in dict.fromkeys(found) if name not in INTERPRETERS.get(release, [name])]
 
 
 def installed(listing: str) -> set[str]:
@@ -83,8 +104,20 @@ def main() -> None:
             module.fail_json(msg=f"dpkg can't say which packages are installed: {words.strip()}")
         found = installed(listing)
         missing = [name for name in packages if name not in found]
+    unavailable = [
+        name
+        for name in not_of_this_debian(missing, release.get("VERSION_ID", ""))
+        if module.run_command(["apt-cache", "show", "--no-all-versions", name])[0] != 0
+    ]
     system = f"{release['ID']} {release.get('VERSION_ID', '')}".strip()
-    module.exit_json(changed=False, system=system, name=release.get("PRETTY_NAME", system), missing=missing)
+    module.exit_json(
+        changed=False,
+        system=system,
+        name=release.get("PRETTY_NAME", system),
+        missing=missing,
+        unavailable=unavailable,
+        interpreters=INTERPRETERS.get(release.get("VERSION_ID", ""), []),
+    )
 
 
 if __name__ == "__main__":

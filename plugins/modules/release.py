@@ -90,6 +90,9 @@ options:
   archive:
     description: Set by the action plugin. Where the packed source directory lies on the host.
     type: path
+  wheels:
+    description: Set by the action plugin. Where the packed wheelhouse lies on the host.
+    type: path
   by:
     description: Set by the action plugin. Who deploys, for the history.
     type: str
@@ -170,6 +173,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback
     plan_rollback,
     unfinished,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import index_addresses, index_secrets
 
 OPTIONS: dict[str, Any] = {
     "apps": {"type": "dict", "required": True},
@@ -191,6 +195,7 @@ OPTIONS: dict[str, Any] = {
     "sealed": {"type": "str", "no_log": True},
     "version": {"type": "str"},
     "archive": {"type": "path"},
+    "wheels": {"type": "path"},
     "by": {"type": "str", "default": ""},
 }
 Result = dict[str, Any]
@@ -219,6 +224,7 @@ def inspect(parameters: Result, predict: bool) -> Result:
             *build_env.values(),
             *(str(value) for app in apps.values() for value in app.get("secrets", {}).values()),
             *(value for app in apps.values() for value in source_secrets(app["source"])),
+            *(value for app in apps.values() for value in index_secrets(index_addresses(app.get("python", {})))),
         ]
         lines = [f"{error.problem}\n{error.output}".strip() for error in errors]
         raise ReleaseError("inspect", scrub("\n".join(lines), secrets))
@@ -239,11 +245,12 @@ def deploy(parameters: Result, seen: str, report: release_job.Report) -> Result:
     """Bring the one given application to its wanted release."""
     apps, build_env = unsealed(parameters)
     version, owner, archive = parameters["version"], parameters["owner"], parameters["archive"] or ""
+    wheels = parameters["wheels"] or ""
     options = {"commands": parameters["before_switch"], "force": parameters["force"]}
     return _summed_up(
         [
             release_engine.deploy(
-                release_engine.Wanted(name, app, version, owner, build_env, archive, **options),
+                release_engine.Wanted(name, app, version, owner, build_env, archive, wheels, **options),
                 caller(parameters, seen, report),
             )
             for name, app in apps.items()

@@ -157,6 +157,28 @@ def test_a_package_named_beside_the_files_may_have_a_hash(
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_required_hashes_are_those_that_somebody_gave(
+    spec: venvs.VenvSpec, project: Path, wheels: Path, tmp_path: Path, uv: str, installer: str
+) -> None:
+    def line(name: str, version: str) -> str:
+        path = wheels / f"{name}-{version}-py3-none-any.whl"
+        return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+    spec = replace(spec, installer=installer, requirements=["requirements.txt"], require_hashes=True)
+    spec = replace(spec, packages=["gamma>=3"], server_packages=["gamma>=3"])
+    (project / "requirements.txt").write_text(line("alpha", "2.0") + line("beta", "1.1") + line("gamma", "3.0"))
+    resolved = make(spec, uv, tmp_path)[1]
+    assert exact(resolved) == ["alpha==2.0", "beta==1.1", "gamma==3.0"]
+    assert resolved.count("--hash=") == 3
+    (project / "requirements.txt").write_text(line("alpha", "2.0") + "beta==1.1\n")
+    with pytest.raises(venvs.VenvError, match=r"(?s)beta==1.1: requirements.txt says.*gamma>=3: the server says"):
+        make(spec, uv, tmp_path)
+    (project / "requirements.txt").write_text(line("alpha", "2.0") + line("gamma", "3.0"))
+    with pytest.raises(venvs.VenvError, match=r"(?s)beta.*has no hash"):
+        make(spec, uv, tmp_path)
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_the_project_itself_is_installed_as_a_copy(
     spec: venvs.VenvSpec, project: Path, tmp_path: Path, uv: str, installer: str
 ) -> None:
