@@ -17,6 +17,8 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_logs import follow, show
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_run import run_words, shell_words
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_diff import compared
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_diff_text import diff_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status, known_apps
 from ansible_collections.flaskworks.deploy.plugins.module_utils.status_report import releases, report
@@ -24,16 +26,19 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import h
 
 # See sysexits.h. A command that is run brings its own.
 USAGE, NO_APP, NO_RELEASE, NOT_ROOT = 64, 66, 69, 77
-ACTIONS = ("status", "logs", "releases", "run", "shell")
+ACTIONS = ("status", "diff", "logs", "releases", "run", "shell")
 HELP = """\
 Usage: flaskworks [--json]                     all applications of this host
        flaskworks APP [status] [--json]        one application: state, kept releases, last failures
        flaskworks APP releases [--json]        the releases that can be gone back to
+       flaskworks APP diff [OLD [NEW]] [--json]
        flaskworks APP logs [-f] [-n LINES] [--access | --error]
        flaskworks APP run [--] COMMAND [ARGUMENT...]
        flaskworks APP shell
 
   status    the live release, since when and by whom, workers, memory, and how fast it answers right now
+  diff      what differs between two releases: code, packages, settings, names of variables; without names the release
+            before and the live one. OLD and NEW are ids, parts of one, "previous" or "live"
   logs      the journal of the live release's units, and the server's error log.
             -f goes on, also over a change of the release; -n LINES from the end (50);
             --access and --error show only that log of the server, be it a file or in the journal
@@ -88,6 +93,11 @@ def parse(arguments: Sequence[str]) -> Call:
         return Call(action, app, words=tuple(words))
     if action == "logs":
         return _parse_logs(app, rest)
+    if action == "diff":
+        names = tuple(word for word in rest if not word.startswith("-"))
+        if len(names) > 2:
+            raise CommandError(USAGE, f"diff compares two releases, not {len(names)}; see flaskworks --help")
+        return Call(action, app, words=names, json=_only_json([word for word in rest if word not in names]))
     if action == "shell" and rest:
         raise CommandError(USAGE, f"shell takes nothing more; a single command: flaskworks {app} run {' '.join(rest)}")
     return Call(action, app, json=_only_json(rest))
@@ -152,6 +162,13 @@ def answer(call: Call) -> int:
     if call.action in ("status", "releases"):
         return _status(call)
     layout = Layout(call.app, f"/srv/{call.app}")
+    if call.action == "diff":
+        try:
+            found = compared(layout, call.words)
+        except LookupError as error:
+            raise CommandError(NO_RELEASE, str(error.args[0])) from error
+        print(json.dumps(found, indent=2, ensure_ascii=False) if call.json else diff_text(found))
+        return 0
     live = layout.live()
     if live is None:
         raise CommandError(NO_RELEASE, f"{call.app} has no live release")

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_status_host as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_status_past as past
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_diff import compared
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     finished_releases,
     owner_apps,
@@ -75,6 +76,15 @@ def host_status(
     absent = (name for name in wanted if name not in recorded)
     missing = {name: hint(name, recorded) if recorded else "this host has none" for name in absent}
     return {"time": timestamp(host.now), "prepared": known is not None, "apps": apps, "missing": missing}
+
+
+def add_diff(status: dict[str, Any], asked: Sequence[str]) -> None:
+    """Add to each application what differs between two of its releases, or why that can't be told, as ``diff``."""
+    for app in status["apps"]:
+        try:
+            app["diff"] = compared(Layout(app["app"], f"/srv/{app['app']}"), asked)
+        except LookupError as error:
+            app["diff"] = {"error": str(error.args[0])}
 
 
 def app_status(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_diff_text import diff_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import (
     COLUMNS,
     NOTHING,
@@ -78,6 +79,9 @@ def about(app: Status, now: str) -> Iterator[str]:
     if app.get("releases"):
         yield "kept releases:"
         yield _indented(releases(app, now))
+    if app.get("diff"):
+        yield "difference of two releases:"
+        yield _indented(diff_text(app["diff"]))
     if app.get("failures"):
         yield "last failures:"
         yield from (f"  {_failure(failure, now)}" for failure in app["failures"])

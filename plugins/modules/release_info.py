@@ -35,6 +35,12 @@ options:
     description: Whether the sizes of releases and virtual environments are summed up, which reads every file's size.
     type: bool
     default: false
+  diff:
+    description:
+      - Two releases to compare, the old and the new one, each as an id, a part of it, V(live) or V(previous).
+      - Without the new one it is the live release; an empty list compares the release before with the live one.
+    type: list
+    elements: str
   strict:
     description: Whether an application in O(apps) that the host does not have is a failure.
     type: bool
@@ -153,6 +159,15 @@ apps:
       type: list
       elements: dict
       returned: always
+    diff:
+      description:
+        - What differs, with C(old) and C(new) (C(release), C(asked), C(version), C(created)), C(code) (true or false),
+          C(python), C(packages), C(settings) and C(units) (their lines), C(environment), C(secrets), C(files) and
+          C(static) (names alone), and C(other), which lists parts of which nothing more is known.
+        - Has C(added), C(removed) and C(changed) below C(packages) and all that tells names.
+        - Only C(error) when there is nothing to compare.
+      type: dict
+      returned: with O(diff)
     venvs:
       description: Virtual environments, each with C(name), C(bytes) and C(releases).
       type: list
@@ -163,7 +178,7 @@ apps:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import add_diff, host_status
 
 
 def main() -> None:
@@ -173,6 +188,7 @@ def main() -> None:
             "owner": {"type": "str"},
             "probe": {"type": "bool", "default": True},
             "sizes": {"type": "bool", "default": False},
+            "diff": {"type": "list", "elements": "str"},
             "strict": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -181,6 +197,8 @@ def main() -> None:
     if os.geteuid() != 0:
         module.fail_json(msg="the status of applications is for root only: set become")
     status = host_status(given["apps"], given["owner"], given["probe"], given["sizes"])
+    if given["diff"] is not None:
+        add_diff(status, given["diff"])
     if status["missing"] and given["strict"]:
         lines = [f"there is no application '{name}' on this host: {meant}" for name, meant in status["missing"].items()]
         module.fail_json(msg="\n".join(lines))

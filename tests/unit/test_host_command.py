@@ -63,10 +63,12 @@ def test_what_is_understood(words: str, call: Call) -> None:
     ("words", "reason"),
     [
         ("blog stat", "did you mean 'status'"),
-        ("blog deploy", "possible: logs, releases, run, shell, status"),
+        ("blog deploy", "possible: diff, logs, releases, run, shell, status"),
         ("--jason", "'--jason' means nothing here"),
         ("blog status -v", "'-v' means nothing here"),
         ("blog releases --json x", "'x' means nothing here"),
+        ("blog diff a b c", "compares two releases, not 3"),
+        ("blog diff -x", "'-x' means nothing here"),
         ("blog run", "run what"),
         ("blog run --", "run what"),
         ("blog run -x", "run what"),
