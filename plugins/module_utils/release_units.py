@@ -178,6 +178,9 @@ def install_units(layout: Layout, release_id: str) -> list[str]:
     names = release_units(layout, release_id)
     for manager, own in _managed(names):
         for name in own:
+            if not os.path.isdir(folder := os.path.dirname(manager.path_of(name))):
+                text = f"{folder} does not exist: the process manager of this release is not installed on the host"
+                raise ReleaseError("units", f"{text} (site.yml does it)")
             with open(f"{layout.units(release_id)}/{name}", "rb") as stream:
                 replace_file(manager.path_of(name), stream.read(), 0o644, 0, 0)
         manager.load(own)

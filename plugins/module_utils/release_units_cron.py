@@ -55,7 +55,9 @@ def instance_text(template: str, release_id: str) -> str:
 
 
 def load(names: Sequence[str]) -> None:
-    """Nothing: cron looks for new entries each minute."""
+    """See that cron is there: it looks for new entries each minute. Raises ReleaseError."""
+    if run(["systemctl", "is-active", "--quiet", "cron.service"]).returncode != 0:
+        raise ReleaseError("units", "cron does not run on this host: systemctl enable --now cron")
 
 
 def show(names: Collection[str]) -> dict[str, dict[str, str]]:

@@ -28,6 +28,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     in_start_order,
     instance_texts,
     kinds_of,
+    log_words,
     main_unit,
     unit_texts,
 )
@@ -165,6 +166,17 @@ def test_commands_keep_their_sandbox() -> None:
 def test_all_output_goes_to_the_log_that_is_rotated() -> None:
     assert plan("supervisor")["releases"]["blog"]["server"]["settings"]["capture_output"] is True
     assert "capture_output" not in plan("systemd")["releases"]["blog"]["server"]["settings"]
+
+
+def test_logs_for_the_journal_get_there(tmp_path: Path) -> None:
+    made = texts("supervisor", logs={"to": "journal"})[f"blog.worker.1@{ID}.conf"]
+    cat = f"/usr/bin/systemd-cat --identifier=blog.worker.1@{ID}"
+    assert f"command={cat} /srv/blog/releases/{ID}/launch worker.1" in made.splitlines()
+    assert set(plan("supervisor", logs={"to": "journal"})["logrotate_policies"]) == {"blog.supervisor"}
+    assert log_words([f"blog@{ID}.conf", f"blog.tidy@{ID}.service"], 5) == [
+        ["journalctl", "--no-pager", "--quiet", "--lines=5", f"--unit=blog.tidy@{ID}.service"],
+        ["journalctl", "--no-pager", "--quiet", "--lines=5", f"--identifier=blog@{ID}"],
+    ]
 
 
 def test_only_what_systemd_does_not_run_has_programs() -> None:
