@@ -208,7 +208,7 @@ def test_two_releases_are_compared(place: Place) -> None:
     assert second.status == 0, second.output
     shown = place.folder / "status.json"
     definition = place.apps(packed={**site, **keys})
-    asked = {"app": "packed", "diff": "previous,live", "status_file": str(shown), "flask_apps_owner": "packed"}
+    asked = {"app": "packed", "compare": "previous,live", "status_file": str(shown), "flask_apps_owner": "packed"}
     told = place.playbook("status", flask_apps=definition, **asked)
     assert told.returncode == 0, told.stdout
     (app,) = json.loads(shown.read_text())["hosts"][f"environments{place.debian}"]["apps"]
@@ -224,5 +224,5 @@ def test_two_releases_are_compared(place: Place) -> None:
     assert any(line == "+workers = 2" for lines in found["settings"].values() for line in lines)
     assert PASSWORD not in told.stdout + shown.read_text()
     assert ["itsdangerous", "2.1.2", "2.2.0"] in [line.split() for line in told.stdout.splitlines()]
-    back = place.playbook("status", flask_apps=definition, **{**asked, "diff": "zzz"})
+    back = place.playbook("status", flask_apps=definition, **{**asked, "compare": "zzz"})
     assert "'zzz' is no kept release of packed; kept releases: 20" in back.stdout
