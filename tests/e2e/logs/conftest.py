@@ -40,6 +40,8 @@ APPS: dict[str, dict[str, Any]] = {
     # Everybody on the host is a proxy that is believed.
     "greenlets": {"server": {"worker_class": "gevent", "workers": 2}, "nginx": {"trusted_proxies": ["127.0.0.1"]}},
     "loop": {"server": {"worker_class": "asgi", "workers": 2}, "wsgi": "site_of_logs:as_asgi"},
+    "alone": {"server": "gevent"},
+    "alone-journaled": {"server": "gevent", "logs": {"to": "journal"}},
     "classic": {"logs": {"access": "classic"}},
     "journaled": {"logs": {"to": "journal"}},
     "spoken": {"logs": {"to": "journal", "access": "classic"}},

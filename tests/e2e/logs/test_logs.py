@@ -11,7 +11,7 @@ from e2e.logs.conftest import LINES, PORTS, Logged
 from e2e.rotation import rotate_under_load
 from e2e.support import wait_until
 
-JSON_APPS = ["single", "threads", "greenlets", "loop", "journaled"]
+JSON_APPS = ["single", "threads", "greenlets", "loop", "alone", "alone-journaled", "journaled"]
 FIELDS = [
     "@timestamp", "remote_addr", "protocol", "host", "request_method", "request_path", "status_code", "response_length",
     "referer", "user_agent", "x_tracking_id", "request_time", "request_id",
@@ -141,7 +141,7 @@ def test_an_operator_follows_a_request_with_jq(machine: Logged) -> None:
     assert shown.split() == ['"/followed"', '"/followed"']
 
 
-@pytest.mark.parametrize("app", ["single", "threads", "greenlets", "loop", "classic"])
+@pytest.mark.parametrize("app", ["single", "threads", "greenlets", "loop", "alone", "classic"])
 def test_no_line_is_lost_while_logs_are_rotated_under_load(machine: Logged, app: str) -> None:
     rotate_under_load(machine.root, app, PORTS[app]).check()
 
