@@ -39,7 +39,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (runtime.check_shared, frozenset({"shared"})),
     (runtime.check_files, frozenset({"files", "shared", "static"})),
     (runtime.check_limits, frozenset({"limits", "logs", "keep"})),
-    (check_manager, frozenset({"process_manager", "limits", "systemd"})),
+    (check_manager, frozenset({"process_manager", "limits", "logs", "systemd"})),
     (
         runtime.check_systemd,
         frozenset({"", "process_manager", "systemd", "server", "limits", "logs", "health", "processes", "timers"}),

@@ -169,7 +169,7 @@ def units(name: str, entry: Entry) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the template units of an application. ``%i`` is the id of a release."""
     if entry["process_manager"] != "systemd":
         graceful = graceful_timeout(server_of(entry, logs_of(name)))
-        made = manager_units(name, base_of(name), entry, graceful, journal=not logs_to_files(entry))
+        made = manager_units(name, base_of(name), entry, graceful)
         return {**made, **timer_units(name, entry)}
     own = entry["systemd"]
     release_dir = f"{base_of(name)}/releases/%i"

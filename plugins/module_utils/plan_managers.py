@@ -32,6 +32,9 @@ def check_manager(report: Report, entry: Entry) -> None:
         if entry["limits"].get(name):
             text = f"{manager} {reason}: remove it, or use process_manager systemd"
             report.add("manager-limit", f"limits.{name}", text)
+    if entry["logs"]["to"] == "journal":
+        text = f"{manager} can't keep the journal from dropping lines: write file, or use process_manager systemd"
+        report.add("log-journal", "logs.to", text)
     for section in ("Unit", "Service", "Install", "Socket"):
         if entry["systemd"][section]:
             text = f"{manager} starts the application, which reads no directives of systemd: remove them"
@@ -52,13 +55,8 @@ def manager_of(entry: Entry, sandbox: dict[str, Any], graceful: int) -> dict[str
     return {"manager": manager, "sandbox": sandbox, "launcher": launcher}
 
 
-def manager_units(
-    name: str, base: str, entry: Entry, graceful: int, *, journal: bool
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the templates of what supervisor or cron runs for a release, and of the directory in which it does.
-
-    ``journal``: whether systemd's journal keeps what programs say; under cron it does in any case.
-    """
+def manager_units(name: str, base: str, entry: Entry, graceful: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the templates of what supervisor or cron runs for a release, and of the directory in which it does."""
     manager, release_dir = entry["process_manager"], f"{base}/releases/%i"
     logs = f"{SUPERVISOR_LOGS}/{name}"
     runtime = {"user": name, **({"log_dir": logs} if manager == "supervisor" else {})}
@@ -69,10 +67,9 @@ def manager_units(
             check = {"user": name, "command": f"{release_dir}/control check {program}"}
             found[f"{unit}@.cron"] = {"Check": check}
             continue
-        cat = f"/usr/bin/systemd-cat --identifier={unit}@%i "
         found[f"{unit}@.conf"] = {
             "program": {
-                "command": f"{cat if journal else ''}{release_dir}/launch {program}",
+                "command": f"{release_dir}/launch {program}",
                 "directory": f"{release_dir}/src",
                 "user": name,
                 "autostart": True,

@@ -48,6 +48,7 @@ RULES = {
     "keep": "at least the live release is kept",
     "limit": "a limit is an amount that systemd understands and an application can live with",
     "location": "a location is a path with a treatment of its own",
+    "log-journal": "logs go to the journal where systemd runs the application",
     "log-size": "a size is one that logrotate understands",
     "log-rotate": "the number of old logs is not negative",
     "manager-limit": "a limit is one that the process manager can set",

@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import release_u
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_units_supervisor as supervisor
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_units_tmpfiles as tmpfiles
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_instances import Instance
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher import launcher_files
@@ -168,11 +169,16 @@ def test_all_output_goes_to_the_log_that_is_rotated() -> None:
     assert "capture_output" not in plan("systemd")["releases"]["blog"]["server"]["settings"]
 
 
-def test_logs_for_the_journal_get_there(tmp_path: Path) -> None:
-    made = texts("supervisor", logs={"to": "journal"})[f"blog.worker.1@{ID}.conf"]
-    cat = f"/usr/bin/systemd-cat --identifier=blog.worker.1@{ID}"
-    assert f"command={cat} /srv/blog/releases/{ID}/launch worker.1" in made.splitlines()
-    assert set(plan("supervisor", logs={"to": "journal"})["logrotate_policies"]) == {"blog.supervisor"}
+@pytest.mark.parametrize("manager", ["supervisor", "cron"])
+def test_only_systemd_keeps_the_journal_from_dropping_lines(manager: str) -> None:
+    with pytest.raises(InventoryError, match="can't keep the journal"):
+        plan(manager, logs={"to": "journal"})
+
+
+def test_the_journal_and_files_of_supervisor_are_shown() -> None:
+    made = texts("supervisor")[f"blog.worker.1@{ID}.conf"]
+    assert f"command=/srv/blog/releases/{ID}/launch worker.1" in made.splitlines()
+    assert set(plan("supervisor")["logrotate_policies"]) == {"blog", "blog.supervisor"}
     assert log_words([f"blog@{ID}.conf", f"blog.tidy@{ID}.service"], 5) == [
         ["journalctl", "--no-pager", "--quiet", "--lines=5", f"--unit=blog.tidy@{ID}.service"],
         ["journalctl", "--no-pager", "--quiet", "--lines=5", f"--identifier=blog@{ID}"],
