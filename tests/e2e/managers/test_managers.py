@@ -329,7 +329,8 @@ def test_all_is_back_after_a_reboot_under_supervisor(here: Host) -> None:
 
 def test_removal_leaves_nothing(here: Host) -> None:
     good(here.site.play("remove", "-e", "app=story", "-e", "remove_data=true"))
-    found = "find /etc /run /srv /var/log -name '*story*' -not -path '/run/systemd/*' -not -path '/srv/story'"
+    named = "-name story -o -name 'story[.@]*' -o -name 'flaskworks-story*'"
+    found = f"find /etc /run /srv /var/log /var/lib/flaskworks {named} | grep -v -e ^/srv/story$ || true"
     assert here.site.root(found) == ""
     assert here.site.root("supervisorctl status; true").strip() == ""
     assert here.site.root("pgrep -u story || true") == ""
