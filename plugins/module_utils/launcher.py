@@ -143,8 +143,6 @@ def launch(release: Mapping[str, Any], process: str) -> None:
     if os.geteuid() != account.pw_uid:
         sys.exit(f"launch: this is for {account.pw_name}: runuser -u {account.pw_name} -- {sys.argv[0]} {process}")
     variables = environment(directory, account)
-    # By it a program tells that the journal reads what it says (systemd.exec(5)).
-    variables |= {name: value for name, value in os.environ.items() if name == "JOURNAL_STREAM"}
     os.umask(0o027)
     left = running(f"{runtime}/{process}.pid")
     # Whoever watched it is gone, or this would not be started.

@@ -23,7 +23,6 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_instances import Instance
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units_systemd import journal_words
 
 DIRECTORY = "/etc/supervisor/conf.d"
 CONFIGURATION = "/etc/supervisor/supervisord.conf"
@@ -147,13 +146,11 @@ def remove(names: Collection[str]) -> None:
 
 
 def log_words(names: Collection[str], lines: int | None, since: float | None, follows: bool) -> list[list[str]]:
-    """Return the commands that print what programs have said; their files are not told apart by releases."""
-    matches = [f"--identifier={Instance.of_unit(name).name}" for name in sorted(names)]
-    journal = [journal_words(matches, lines, since, follows)]
+    """Return the command that prints what programs have said; their files are not told apart by releases."""
     paths = [f"{LOGS}/{(one := Instance.of_unit(name)).app}/{one.process}.log" for name in sorted(names)]
     if since is not None and follows:
         # The release before is followed already, in the same files.
-        return journal
+        return []
     if not follows:
         # The empty ones would only show their names.
         paths = [path for path in paths if os.path.exists(path) and os.stat(path).st_size]
@@ -161,7 +158,7 @@ def log_words(names: Collection[str], lines: int | None, since: float | None, fo
         paths = [path for path in paths if os.stat(path).st_mtime >= since]
     count = 20 if lines is None else lines
     words = ["tail", f"--lines={count}", *(["--follow=name", "--retry"] if follows else []), "--"]
-    return [*journal, [*words, *paths]] if paths else journal
+    return [[*words, *paths]] if paths else []
 
 
 def _each(method: str, names: Collection[str], *arguments: Any) -> None:

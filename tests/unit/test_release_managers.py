@@ -175,14 +175,17 @@ def test_only_systemd_keeps_the_journal_from_dropping_lines(manager: str) -> Non
         plan(manager, logs={"to": "journal"})
 
 
-def test_the_journal_and_files_of_supervisor_are_shown() -> None:
-    made = texts("supervisor")[f"blog.worker.1@{ID}.conf"]
-    assert f"command=/srv/blog/releases/{ID}/launch worker.1" in made.splitlines()
-    assert set(plan("supervisor")["logrotate_policies"]) == {"blog", "blog.supervisor"}
-    assert log_words([f"blog@{ID}.conf", f"blog.tidy@{ID}.service"], 5) == [
-        ["journalctl", "--no-pager", "--quiet", "--lines=5", f"--unit=blog.tidy@{ID}.service"],
-        ["journalctl", "--no-pager", "--quiet", "--lines=5", f"--identifier=blog@{ID}"],
+def test_what_programs_say_is_shown_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LOGS", str(tmp_path))
+    (tmp_path / "blog").mkdir()
+    (tmp_path / "blog" / "web.log").touch()
+    (tmp_path / "blog" / "worker.1.log").write_text("it works\n")
+    journal = ["journalctl", "--no-pager", "--quiet", "--lines=5"]
+    assert log_words([f"blog@{ID}.conf", f"blog.worker.1@{ID}.conf", f"blog.tidy@{ID}.service"], 5) == [
+        [*journal, f"--unit=blog.tidy@{ID}.service"],
+        ["tail", "--lines=5", "--", f"{tmp_path}/blog/worker.1.log"],
     ]
+    assert log_words([f"blog@{ID}.cron"], 5) == [[*journal, f"--identifier=blog@{ID}"]]
 
 
 def test_only_what_systemd_does_not_run_has_programs() -> None:
