@@ -91,7 +91,8 @@ stop() {
         kill -TERM "$pid"
         wait_until "$timeout" no || echo "$unit did not end within $timeout s, it is killed" >&2
         # Its group is what it has started itself.
-        kill -KILL -- "-$pid" 2>/dev/null
+        # With -s, since dash takes the -- behind -KILL for a number.
+        kill -s KILL -- "-$pid" 2>/dev/null
         wait_until 5 no || return 1
     fi
     rm -f "$run/$program.pid"

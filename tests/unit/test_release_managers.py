@@ -335,6 +335,22 @@ def test_a_life_under_the_control_script(release: Release) -> None:
     assert release.answer() not in (pid, second)
 
 
+def test_what_does_not_end_is_killed_with_all_that_it_has_started(release: Release) -> None:
+    stubborn = (
+        "import signal, subprocess\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "open('../child', 'w').write(str(subprocess.Popen(['sleep', '60']).pid))\n"
+    )
+    (release.directory / "src" / "server.py").write_text(stubborn + Release.SERVER)
+    control = release.directory / "control"
+    control.write_text(control.read_text().replace(" web) timeout=35 ;;", " web) timeout=1 ;;"))
+    release.control("start")
+    server, child = release.answer(), int((release.directory / "child").read_text())
+    release.control("stop")
+    assert launcher.start_time(server) == ""
+    until(lambda: launcher.start_time(child) == "")
+
+
 def test_no_program_holds_the_lock(release: Release) -> None:
     release.control("start")
     argv = ["flock", "--nonblock", str(release.run / "web.lock"), "true"]
