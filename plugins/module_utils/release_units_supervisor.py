@@ -14,6 +14,7 @@ import glob
 import http.client
 import os
 import re
+import shutil
 import socket
 import time
 import xmlrpc.client
@@ -22,10 +23,11 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_instances import Instance
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH, run
 
 DIRECTORY = "/etc/supervisor/conf.d"
 CONFIGURATION = "/etc/supervisor/supervisord.conf"
+PROGRAM = "supervisord"
 LOGS = "/var/log/supervisor"
 # How long (seconds) a supervisor that was just started may take to answer.
 PATIENCE = 10.0
@@ -163,7 +165,8 @@ def log_words(names: Collection[str], lines: int | None, since: float | None, fo
 
 def _each(method: str, names: Collection[str], *arguments: Any) -> None:
     """Call a method for each program that supervisor knows."""
-    if not os.path.exists(CONFIGURATION):
+    # A package that was removed leaves its configuration, and runs nothing.
+    if not shutil.which(PROGRAM, path=SYSTEM_PATH):
         return
     supervisor = _supervisor("stop")
     for name in sorted(names):

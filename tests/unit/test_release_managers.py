@@ -109,6 +109,19 @@ def test_a_percent_sign_is_no_expression_of_supervisor() -> None:
     assert supervisor.instance_text(text, ID).splitlines()[-1] == f"command=date +%%s{ID}"
 
 
+def test_its_units_can_be_removed_when_its_package_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = tmp_path / f"blog@{ID}.conf"
+    unit.touch()
+    # apt remove leaves the configuration.
+    (tmp_path / "supervisord.conf").touch()
+    monkeypatch.setattr(supervisor, "CONFIGURATION", str(tmp_path / "supervisord.conf"))
+    monkeypatch.setattr(supervisor, "PROGRAM", "no-such-supervisord")
+    monkeypatch.setattr(supervisor, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(supervisor, "PATIENCE", 0)
+    supervisor.remove([unit.name])
+    assert not unit.exists()
+
+
 def test_its_logs_are_rotated_by_root_and_once() -> None:
     policies = plan("supervisor")["logrotate_policies"]
     assert policies["blog.supervisor"]["paths"] == ["/var/log/supervisor/blog/*.log"]
