@@ -11,7 +11,7 @@ from collections.abc import Iterable
 SHORTEST_SECRET = 4
 SHORTEST_HIDDEN = 8
 HIDDEN = "********"
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)(?=@)")
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s]+)(?=@)")
 
 
 class ReleaseError(Exception):

@@ -21,7 +21,8 @@ _DEFAULT = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
 _EXTRA = ("PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 _PLACES = (*_DEFAULT, *_EXTRA, "PIP_NO_INDEX", "UV_NO_INDEX", "PIP_FIND_LINKS", "UV_FIND_LINKS")
 _PLACE_OPTION = re.compile(r"-i|-f|--index-url|--extra-index-url|--find-links|--no-index|--trusted-host")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+# Up to the last @, as those who read the address do: a password may have one too.
+CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def with_indexes(env: Mapping[str, str], index: str, extra: Sequence[str]) -> dict[str, str]:
@@ -63,7 +64,7 @@ def names_place(option: str) -> bool:
 
 def without_credentials(text: str) -> str:
     """Return an address, or a text with addresses, without users and passwords."""
-    return _CREDENTIALS.sub("", text)
+    return CREDENTIALS.sub("", text)
 
 
 def known_by(env: Mapping[str, str]) -> dict[str, str]:
@@ -80,8 +81,8 @@ def index_secrets(addresses: Sequence[str]) -> list[str]:
     """Return what no log may show of the addresses of indexes: passwords, and users who are a token."""
     secrets = []
     for address in addresses:
-        found = re.search(r"://([^/\s@]+)@", address)
-        user, dummy, password = found[1].partition(":") if found else ("", "", "")
+        found = CREDENTIALS.search(address)
+        user, dummy, password = found[0][:-1].partition(":") if found else ("", "", "")
         # A token stands in the place of the user, alone or beside an "x" that means nothing.
         words = [password] if len(password) > 1 else [user] if user else []
         secrets += [form for word in words for form in {word, urllib.parse.unquote(word)}]

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import CREDENTIALS
+
 UV_VERSION = "0.13.8"
 TOOLS_ROOT = "/opt/flaskworks"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -150,7 +152,7 @@ def failure(result: subprocess.CompletedProcess[str], doing: str, explain: Calla
 def spoken(result: subprocess.CompletedProcess[str]) -> str:
     """What a command said, without colours and without passwords in addresses."""
     said = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", f"{result.stdout}\n{result.stderr}")
-    return re.sub(r"(?<=://)[^/\s@]+@", "****@", said)
+    return CREDENTIALS.sub("****@", said)
 
 
 def last_words(result: subprocess.CompletedProcess[str]) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs_index as index
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs_words as words
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import scrub
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_tools import last_words
 
 ASKED = [("flask==3.1.0", "requirements.txt"), ("werkzeug<3", "python.packages"), ("gunicorn", "the server")]
 
@@ -101,6 +105,15 @@ def test_a_wheelhouse_leaves_no_index() -> None:
     assert all(map(index.names_place, named))
     assert not index.names_place("--pre")
     assert not index.names_place("--only-binary=:all:")
+
+
+def test_a_password_ends_at_the_last_at_sign() -> None:
+    url = "https://deploy:p@ss@idx.example.org/simple"
+    assert index.index_secrets([url]) == ["p@ss"]
+    assert index.without_credentials(f"at {url} or {url}") == "at {0} or {0}".format("https://idx.example.org/simple")
+    assert "ss@" not in scrub(f"at {url}", [])
+    done = subprocess.CompletedProcess([], 1, "", f"no answer of {url}")
+    assert "ss@" not in last_words(done)
 
 
 def test_credentials_are_secret_and_no_part_of_what_an_environment_is_known_by() -> None:
