@@ -126,7 +126,8 @@ def guarded(application):
             body = application(environ, start_response)
             for part in body:
                 yield part
-        except Exception:
+        # gevent would end with status 0 on the exit of one request, and nobody would start it again.
+        except (Exception, SystemExit, KeyboardInterrupt):
             say("ERROR", f"Error handling request {environ.get('PATH_INFO')!r}\\n{traceback.format_exc().rstrip()}")
             start_response("500 Internal Server Error", [("Content-Type", "text/plain")], sys.exc_info())
             yield b"Internal Server Error\\n"

@@ -30,6 +30,8 @@ def serve(environ, start_response, answer, status):
     path = environ["PATH_INFO"]
     if path == "/raises":
         raise RuntimeError("on purpose")
+    if path == "/exits":
+        sys.exit(0)
     if path == "/slow":
         time.sleep(1)
     if path == "/forever":
@@ -277,6 +279,14 @@ def test_an_error_is_told_in_the_log_and_the_server_goes_on(start: Start, tmp_pa
     assert "RuntimeError: too late" in log
     assert "a complaint" in log
     assert [record["status_code"] for record in server.records(4)] == [200, 500, 200, 200]
+
+
+def test_a_request_that_exits_ends_nobody_else(start: Start) -> None:
+    server = up(start())
+    assert server.ask(b"/exits").startswith(b"HTTP/1.1 500")
+    assert b" 200 " in server.ask()
+    assert server.process.poll() is None
+    assert b"SystemExit: 0" in b"\n".join(server.log("error.log"))
 
 
 def test_the_application_sees_what_the_proxy_was_asked_for(start: Start) -> None:
