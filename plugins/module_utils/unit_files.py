@@ -102,6 +102,8 @@ HARDENED: Mapping[str, Any] = MappingProxyType(
     {
         "NoNewPrivileges": True,
         "ProtectSystem": "strict",
+        # In a container systemd (257) leaves it writable, with /run/lock for everybody, beside ProtectControlGroups.
+        "ReadOnlyPaths": "/run",
         "ProtectHome": True,
         "PrivateTmp": True,
         "PrivateMounts": True,
