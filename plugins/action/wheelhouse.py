@@ -7,11 +7,11 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.flaskworks.deploy.plugins.module_utils.archive_members import unpack_archive
@@ -119,7 +119,7 @@ class ActionModule(ActionBase):
             path = self._local(str(source["path"])) if source.get("path") else os.path.join(folder, "archive")
             if source.get("url"):
                 try:
-                    with urllib.request.urlopen(source["url"], timeout=60) as answer, open(path, "wb") as stream:
+                    with open_url(source["url"], timeout=60) as answer, open(path, "wb") as stream:
                         while block := answer.read(1 << 16):
                             stream.write(block)
                 except OSError as error:

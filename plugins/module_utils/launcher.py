@@ -10,6 +10,9 @@ application's user, with Debian's own Python and nothing else.
     launch reopen     has the running server open its logs again
 """
 
+# A program of its own, not a module: it prints, and ends by itself.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import contextlib

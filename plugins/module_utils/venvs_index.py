@@ -85,5 +85,5 @@ def index_secrets(addresses: Sequence[str]) -> list[str]:
         user, dummy, password = found[0][:-1].partition(":") if found else ("", "", "")
         # A token stands in the place of the user, alone or beside an "x" that means nothing.
         words = [password] if len(password) > 1 else [user] if user else []
-        secrets += [form for word in words for form in {word, urllib.parse.unquote(word)}]
+        secrets += [form for word in words for form in dict.fromkeys((word, urllib.parse.unquote(word)))]
     return secrets
