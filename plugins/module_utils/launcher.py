@@ -44,6 +44,15 @@ def read_variables(text: str) -> dict[str, str]:
     return {name: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for name, value in found}
 
 
+def language(paths: Sequence[str] = ("/etc/locale.conf", "/etc/default/locale")) -> str:
+    """Return the host's language, as systemd has it for its services; whoever starts this may have another one."""
+    for path in paths:
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
+            if found := re.search(r"""^LANG=["']?([\w.@-]+)["']?\s*$""", stream.read(), re.MULTILINE):
+                return found[1]
+    return "C.UTF-8"
+
+
 def environment(release_dir: str, account: pwd.struct_passwd) -> dict[str, str]:
     """Return the environment of a program of the release: nothing of the caller's is in it."""
     with open(f"{release_dir}/env", encoding="utf-8") as stream:
@@ -53,6 +62,7 @@ def environment(release_dir: str, account: pwd.struct_passwd) -> dict[str, str]:
         "LOGNAME": account.pw_name,
         "USER": account.pw_name,
         "SHELL": account.pw_shell,
+        "LANG": language(),
         "PATH": f"{release_dir}/venv/bin:/usr/local/bin:/usr/bin:/bin",
         "VIRTUAL_ENV": f"{release_dir}/venv",
         "PYTHONUNBUFFERED": "1",

@@ -327,6 +327,7 @@ def test_a_life_under_the_control_script(release: Release) -> None:
     assert variables["SECRET"] == 'a "quoted" one'
     assert variables["VIRTUAL_ENV"] == f"{release.directory}/venv"
     assert "PYTEST_CURRENT_TEST" not in variables
+    assert variables["LANG"] == launcher.language()
     assert (directory, umask) == (f"{release.directory}/src", 0o27)
     assert (release.run / "sock").stat().st_mode & 0o777 == 0o660
     release.control("reopen")
@@ -346,6 +347,15 @@ def test_a_life_under_the_control_script(release: Release) -> None:
     assert "was stopped" in release.control("status", status=3)
     release.control("restart")
     assert release.answer() not in (pid, second)
+
+
+def test_the_language_is_that_of_the_host(tmp_path: Path) -> None:
+    paths = [str(tmp_path / "locale.conf"), str(tmp_path / "locale")]
+    assert launcher.language(paths) == "C.UTF-8"
+    (tmp_path / "locale").write_text('# LANG=x\nLC_TIME=C\nLANG="de_DE.UTF-8"\n')
+    assert launcher.language(paths) == "de_DE.UTF-8"
+    (tmp_path / "locale.conf").write_text("LANG=fr_FR.UTF-8\n")
+    assert launcher.language(paths) == "fr_FR.UTF-8"
 
 
 def test_what_does_not_end_is_killed_with_all_that_it_has_started(release: Release) -> None:
