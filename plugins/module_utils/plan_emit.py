@@ -350,8 +350,11 @@ def policies(entries: dict[str, Entry]) -> dict[str, dict[str, Any]]:
                 **{key: found[name][key] for key in ("frequency", "rotate", "compress", "maxsize", "method")},
                 "paths": [f"{SUPERVISOR_LOGS}/{name}/*.log"],
                 "create": "0640 root adm",
-                # It opens the logs of all its programs again.
-                "postrotate": ["systemctl kill --signal=USR2 --kill-whom=main supervisor.service"],
+                # It opens the logs of all its programs again. A rotation without it is no error.
+                "postrotate": [
+                    "! systemctl --quiet is-active supervisor.service"
+                    " || systemctl kill --signal=USR2 --kill-whom=main supervisor.service"
+                ],
             }
     return made
 

@@ -99,10 +99,13 @@ def enable(names: Sequence[str]) -> None:
 
 
 def stop(names: Collection[str]) -> None:
-    """Stop programs and wait for their end."""
+    """Stop programs and wait for their end. Raises ReleaseError for one that goes on."""
     stop_soon(names)
     for name in sorted(names):
-        _control(name, "stop")
+        done = _control(name, "stop")
+        if pid := Instance.of_unit(name).running():
+            said = done.stdout + done.stderr if done else f"{_entry(name)[1]} is gone"
+            raise ReleaseError("stop", f"{name} does not end: end its process {pid}, then run again", said)
 
 
 def stop_soon(names: Collection[str]) -> None:

@@ -17,6 +17,7 @@ import re
 import shutil
 import socket
 import time
+import urllib.parse
 import xmlrpc.client
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -31,6 +32,8 @@ PROGRAM = "supervisord"
 LOGS = "/var/log/supervisor"
 # How long (seconds) a supervisor that was just started may take to answer.
 PATIENCE = 10.0
+# How long (seconds) one answer of it may take.
+LONGEST_CALL = 60.0
 # Faults of its interface (supervisor/xmlrpc.py, class Faults) that mean: it is so already.
 _BAD_NAME, _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED, _CANT_REREAD = 10, 60, 70, 90, 92
 # Its states in systemd's words. STARTING is a program that runs, but not for "startsecs" yet.
@@ -210,7 +213,8 @@ def _connected() -> Any:
         settings.read(CONFIGURATION)
     section = dict(settings["unix_http_server"]) if settings.has_section("unix_http_server") else {}
     path = section.get("file", "/run/supervisor.sock")
-    login = f"{section['username']}:{section.get('password', '')}@" if section.get("username") else ""
+    words = [urllib.parse.quote(section.get(key, "").replace("%%", "%"), safe="") for key in ("username", "password")]
+    login = f"{':'.join(words)}@" if words[0] else ""
     return xmlrpc.client.ServerProxy(f"http://{login}localhost/RPC2", transport=_Transport(path)).supervisor
 
 
@@ -221,6 +225,7 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(LONGEST_CALL)
         self.sock.connect(self.path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pwd
 import shutil
@@ -9,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import xmlrpc.client
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import release_u
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_instances import Instance
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher import launcher_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
@@ -122,11 +126,35 @@ def test_its_units_can_be_removed_when_its_package_is_gone(tmp_path: Path, monke
     assert not unit.exists()
 
 
+def test_its_password_may_hold_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(listener: socket.socket) -> None:
+        connection, dummy = listener.accept()
+        with connection:
+            asked.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 401 no\r\nContent-Length: 0\r\n\r\n")
+
+    path = tmp_path / "s"
+    (tmp_path / "supervisord.conf").write_text(f"[unix_http_server]\nfile={path}\nusername=ann\npassword=a@b/#%%\n")
+    monkeypatch.setattr(supervisor, "CONFIGURATION", str(tmp_path / "supervisord.conf"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        server = threading.Thread(target=answer, args=(listener,))
+        server.start()
+        with pytest.raises(xmlrpc.client.ProtocolError):
+            supervisor._connected().getState()
+        server.join()
+    assert base64.b64encode(b"ann:a@b/#%") in asked[0]
+
+
 def test_its_logs_are_rotated_by_root_and_once() -> None:
     policies = plan("supervisor")["logrotate_policies"]
     assert policies["blog.supervisor"]["paths"] == ["/var/log/supervisor/blog/*.log"]
     assert policies["blog.supervisor"]["postrotate"] == [
-        "systemctl kill --signal=USR2 --kill-whom=main supervisor.service"
+        "! systemctl --quiet is-active supervisor.service"
+        " || systemctl kill --signal=USR2 --kill-whom=main supervisor.service"
     ]
     assert "su" not in policies["blog.supervisor"]
     assert set(plan("cron")["logrotate_policies"]) == {"blog"}
@@ -159,6 +187,14 @@ def test_the_user_and_the_script_come_from_the_entry(tmp_path: Path, monkeypatch
     check = {"user": "other", "command": "/data/blog/releases/%i/control check web"}
     Path(cron.path_of(unit)).write_text(cron.instance_text(cron.text("blog@.cron", {"Check": check}), ID))
     assert cron._entry(unit) == ("other", f"/data/blog/releases/{ID}/control")
+
+
+def test_a_program_of_cron_that_goes_on_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cron, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(Instance, "running", lambda self: 4711)
+    with pytest.raises(ReleaseError, match="does not end: end its process 4711") as raised:
+        cron.remove([f"blog@{ID}.cron"])
+    assert raised.value.output == f"/srv/blog/releases/{ID}/control is gone"
 
 
 def test_the_server_of_a_release_by_its_suffix(tmp_path: Path) -> None:
