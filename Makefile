@@ -9,7 +9,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 RUN := $(VENV)/bin/python tests/run.py
 
 .DEFAULT_GOAL := help
-.PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop bench-cutover bench-report docs lock build clean venv
+.PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop bench-cutover bench-serve bench-report docs lock build clean venv
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,7 +47,7 @@ demo-destroy: ## Remove the demo
 	@tests/bootstrap
 	@$(VENV)/bin/python tests/demo.py down
 
-bench: bench-noop bench-cutover ## Every benchmark
+bench: bench-noop bench-cutover bench-serve ## Every benchmark
 
 bench-noop: ## What a run costs when there is nothing to do
 	@tests/bootstrap hosts
@@ -57,9 +57,14 @@ bench-cutover: ## What a visitor notices of deploys and rollbacks
 	@tests/bootstrap hosts
 	$(VENV)/bin/python bench/cutover.py
 
-bench-report: ## Write docs/cutover.svg and its table from bench/results/cutover.json
+bench-serve: ## Servers side by side, alone and behind nginx, and beside slow clients
+	@tests/bootstrap hosts
+	$(VENV)/bin/python bench/serve.py
+
+bench-report: ## Write the pictures and tables of docs/benchmarks.md from bench/results
 	@tests/bootstrap
 	$(VENV)/bin/python bench/cutover_report.py
+	$(VENV)/bin/python bench/serve_report.py
 
 docs: ## Write docs/reference from argument_specs and plugin documentation
 	@tests/bootstrap

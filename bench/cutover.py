@@ -71,10 +71,6 @@ class CutoverHost(Host):
 
     sample = "numbered"
 
-    def root(self, command: str) -> str:
-        """Output of a shell command that root runs on the host."""
-        return self.hosts_py("exec", "--name", self.name, "sh", "-c", command)
-
     def deploy(self, app: str, version: str) -> float:
         """Wall time in seconds of a deploy. Raises BenchError when it fails."""
         words = ["--extra-vars", json.dumps({"app": app, "version": version})]

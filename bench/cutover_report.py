@@ -113,13 +113,13 @@ def _deploys(sides: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{side['deploys']} deploys" for side in sides]
 
 
-def document_with(text: str, generated: str) -> str:
-    """The document with the generated part renewed. Raises ValueError when its place is not marked."""
-    before, begin, rest = text.partition(BEGIN)
-    dummy, end, after = rest.partition(END)
+def document_with(text: str, generated: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The document with the part between the marks renewed. Raises ValueError when they are not there."""
+    before, begin, rest = text.partition(marks[0])
+    dummy, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"{DOCUMENT.name} has no lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{generated}\n{END}{after}"
+        raise ValueError(f"{DOCUMENT.name} has no lines {marks[0]} and {marks[1]}")
+    return f"{before}{begin}\n{generated}\n{end}{after}"
 
 
 def height_of(milliseconds: float) -> float:

@@ -55,6 +55,10 @@ class Host:
     def hosts_py(self, *words: str) -> str:
         return run([sys.executable, str(HOSTS), *words], dict(os.environ), 900)[1]
 
+    def root(self, command: str) -> str:
+        """Output of a shell command that root runs on the host."""
+        return self.hosts_py("exec", "--name", self.name, "sh", "-c", command)
+
     def up(self) -> None:
         self.down()
         self.inventory.mkdir(parents=True, exist_ok=True)
