@@ -78,7 +78,7 @@ def make_plan(
     for name in sorted(apps, key=str):
         report = Report("flask_apps", name)
         if check_name(report, name):
-            said = check_type(report, _written_out(_merged(common, apps[name])), allow_dev_server)
+            said = check_type(report, _over_defaults(common, apps[name]), allow_dev_server)
             entries[name], keys = _check_app(points, report, name, said)
             reports[name] = report
             if not keys & _TOGETHER:
@@ -142,6 +142,17 @@ def _written_out(entry: Any) -> Any:
     return entry
 
 
+def _over_defaults(common: Entry, said: Any) -> Any:
+    """Return what an application says over the defaults; settings of one kind of server are not put on another."""
+    said = _written_out(said)
+    server, before = (entry.get("server") if isinstance(entry, Mapping) else None for entry in (said, common))
+    if isinstance(server, Mapping) and isinstance(before, Mapping):
+        kind = before.get("type", "gunicorn")
+        if server.get("type", kind) != kind:
+            common = {**common, "server": {}}
+    return _merged(common, said)
+
+
 def _merged(base: Any, over: Any, *, keep_null: bool = False) -> Any:
     """Return ``over`` put over ``base``: dictionaries key by key, everything else as a whole.
 
@@ -150,8 +161,6 @@ def _merged(base: Any, over: Any, *, keep_null: bool = False) -> Any:
     """
     if not isinstance(over, Mapping):
         return base if over is None else over
-    if isinstance(over.get("server"), str):
-        over = _written_out(over)
     merged = dict(base)
     for key, value in over.items():
         if value is None and key in base and not keep_null:

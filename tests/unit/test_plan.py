@@ -300,6 +300,22 @@ def test_the_short_form_of_a_server_merges_with_the_long_one() -> None:
         assert plan(defaults, server=server)["releases"]["blog"]["server"]["settings"]["workers"] == 3
 
 
+def test_another_kind_of_server_replaces_the_one_of_the_defaults() -> None:
+    workers: dict[str, Any] = {"server": {"workers": 3, "worker_class": "gthread", "settings": {"timeout": 9}}}
+    for server in ("gevent", {"type": "gevent"}):
+        assert plan(workers, server=server)["releases"]["blog"]["server"]["type"] == "gevent"
+    gevent = {"server": {"type": "gevent", "settings": {"worker_connections": 7}}}
+    made = plan(gevent, server="gunicorn")["releases"]["blog"]["server"]["settings"]
+    assert "worker_connections" not in made
+    more = plan(gevent, server={"type": "gevent", "settings": {"graceful_timeout": 8}})["releases"]["blog"]["server"]
+    assert (more["settings"]["worker_connections"], more["settings"]["graceful_timeout"]) == (7, 8)
+
+
+def test_a_variable_of_the_environment_may_be_called_server() -> None:
+    made = plan({"env": {"A": "1"}}, env={"server": "x"})
+    assert made["releases"]["blog"]["env"] == {"A": "1", "server": "x"}
+
+
 def test_a_directive_of_the_role_is_removed_though_the_defaults_have_it_too() -> None:
     made = plan({"systemd": {"Service": {"ProtectHome": "read-only"}}}, systemd={"Service": {"ProtectHome": None}})
     assert "ProtectHome" not in made["releases"]["blog"]["units"]["blog@.service"]["Service"]
