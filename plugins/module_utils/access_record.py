@@ -84,11 +84,20 @@ def _quoted(value):
     return text if len(text) <= 15000 else text[:15000].rstrip("\\\\") + "..."
 
 
+def _uri(environ):
+    """What was asked for, as it was sent; not every server hands that on, so that it has to be put together again."""
+    if sent := environ.get("REQUEST_URI") or environ.get("RAW_URI"):
+        return sent
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # RFC 3986, 3.3: what may stand in a path. WSGI text holds bytes as latin-1.
+    quoted = urllib.parse.quote(path, "/:@!$&'()*+,;=", "latin-1", "replace")
+    return f"{quoted}?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else quoted
+
+
 def access_record(environ, status, length, seconds):
     """One line of the access log, in the form of the preset `classic`."""
     now = datetime.datetime.now().astimezone().strftime("[%d/%b/%Y:%H:%M:%S %z]")
-    uri = environ.get("REQUEST_URI") or environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    request = _quoted(f"{environ.get('REQUEST_METHOD')} {uri} {environ.get('SERVER_PROTOCOL')}")
+    request = _quoted(f"{environ.get('REQUEST_METHOD')} {_uri(environ)} {environ.get('SERVER_PROTOCOL')}")
     client = _quoted(environ.get("HTTP_X_REAL_IP"))
     referer, agent = _quoted(environ.get("HTTP_REFERER")), _quoted(environ.get("HTTP_USER_AGENT"))
     return f'{now} <{os.getpid()}> {client} "{request}" {status} {seconds:.6f} {length} "{referer}" "{agent}"'

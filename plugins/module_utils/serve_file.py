@@ -313,6 +313,8 @@ def _imports(server_type: str, access_log: str) -> str:
     names = {"ast", "datetime", "importlib", "os", "signal", "socket", "sys", "traceback"}
     if access_log == "json":
         names.add("json")
+    elif access_log == "classic":
+        names.add("urllib.parse")
     if access_log != "none":
         names.add("time")
     if server_type == "flask":

@@ -145,6 +145,17 @@ def test_the_classic_log_is_one_line_for_a_request(start: Start) -> None:
     assert line.endswith(' 2 "http://r/" "a \\"quote\\" \\\\ and \\t."')
 
 
+def test_the_classic_log_has_the_request_as_it_was_sent(start: Start) -> None:
+    server = up(start(access_log="classic"))
+    sent = [b"/caf%C3%A9%20%22/100%25;v=1,(a)~@:!?q=%C3%BC&p=a+b", b"/%E9?", b"/plain"]
+    for path in sent:
+        server.ask(path)
+    wait(lambda: len(server.log()) >= 4, "the lines")
+    # An empty query can't be told from none everywhere.
+    found = [line.split(b'"GET ')[1].split(b" HTTP/")[0].rstrip(b"?") for line in server.log()[1:]]
+    assert found == [path.rstrip(b"?") for path in sent]
+
+
 @pytest.mark.parametrize("kind", ["json", "classic"])
 def test_a_hostile_request_is_one_line(start: Start, kind: str) -> None:
     server = up(start(access_log=kind))
