@@ -20,7 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_check i
     octal,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.gunicorn_settings import SECTIONS, SETTINGS
-from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import WORDS, assignments
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import GROUP_LIMITS, WORDS, assignments
 
 __all__ = ["ACCESS_LOGS", "GunicornConfigError", "check_settings", "packages_for", "render_config"]
 
@@ -183,7 +183,9 @@ def render_config(
     hooks = {name: values.pop(name) for name in list(values) if SETTINGS[name][0] == "hook"}
     logger = _logger(values, access_log)
     by_itself, to_journal = _logs_by_itself(values, access_log), access_log != "none" and values.get("accesslog") == "-"
-    body = [_imports(values, hooks, logger, notify, by_itself, to_journal), _sections(values, limits or {})]
+    body = [_imports(values, hooks, logger, notify, by_itself, to_journal)]
+    body += [f"{GROUP_LIMITS}\n"] if values.get("workers") in WORDS else []
+    body.append(_sections(values, limits or {}))
     if logger:
         base = "gunicorn.instrument.statsd.Statsd" if values.get("statsd_host") else "gunicorn.glogging.Logger"
         body += [access_record.ACCESS_RECORD] if access_log == "json" else []
