@@ -69,7 +69,7 @@ RULES = {
     "static-target": "static files come from a directory of the source, of shared or of a package",
     "static-url": "a static path begins and ends with a slash",
     "systemd-directive": "a directive is one that systemd reads where it stands",
-    "systemd-managed": "directives that hold the release together are not overridden",
+    "systemd-managed": "directives that hold the release together, or that have a key of their own, are not overridden",
     "timeouts": "systemd waits longer than gunicorn for the requests in progress",
     "threads": "only gthread workers have threads",
     "trusted-proxy": "a trusted proxy is an address or a network",

@@ -45,6 +45,8 @@ MANAGED_DIRECTIVES = {
     "Unit": "Requires",
     "Install": "",
 }
+# Directives of [Service] that have keys: what follows from the keys, like the number of workers, has to know of them.
+_SAID_ELSEWHERE = {"memorymax": "limits.memory", "cpuquota": "limits.cpu"}
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)")
@@ -178,6 +180,8 @@ def check_systemd(report: Report, entry: Entry) -> None:
                 refused = True
                 text = "holds the release together, other values would break it: remove it"
                 report.add("systemd-managed", f"systemd.{section}.{directive}", text)
+            elif section == "Service" and (key := _SAID_ELSEWHERE.get(directive.lower())):
+                report.add("systemd-managed", f"systemd.{section}.{directive}", f"is not set here: say it as {key}")
     if refused or entry["process_manager"] != "systemd":
         return
     for unit, sections in units(name, entry).items():

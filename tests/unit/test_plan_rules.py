@@ -319,6 +319,10 @@ def test_amounts_of_memory_that_are_refused(memory: str) -> None:
     assert blog(limits={"memory": memory}) == [("limit", "limits.memory")]
 
 
+def test_a_limit_that_has_no_key_is_a_directive() -> None:
+    assert blog(systemd={"Service": {"MemoryHigh": "1G", "IOWeight": 50}}) == []
+
+
 @pytest.mark.parametrize(
     ("stop", "wrong"), [(31, False), ("30s", True), ("1min", False), ("500ms", True), ("infinity", False), (30, True)]
 )
