@@ -40,7 +40,7 @@ PROGRAMS = "/var/lib/bench/programs"
 # Ports of the first site: behind nginx, and of its server alone.
 NGINX_PORT, ALONE_PORT = 8101, 8201
 # What wrk keeps open. Pages that wait need many: 64 that wait 100 ms make 640 requests a second at most.
-CONNECTIONS = {"cpu": 16, "io": 64, "static": 32}
+CONNECTIONS = {"cpu": 16, "io": 64, "static": 64}
 RATE, SLOW_CLIENTS, PATIENCE = 200, 300, 5.0
 
 

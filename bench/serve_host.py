@@ -94,10 +94,11 @@ def alone_units(app: str, release: str, port: int, service: str) -> dict[str, st
     if own not in service:
         raise HostError(f"the service of {app} names no {own}")
     name = f"alone-{app}"
-    # The backlog is that of the release's own socket.
+    # The backlog is that of the release's own socket. Small packets go at once, as gunicorn has it on TCP: the answers
+    # of gevent, which come in two, would each wait 40 ms for the client's acknowledgement.
     socket = (
         f"[Unit]\nDescription={app} alone\n\n"
-        f"[Socket]\nListenStream=127.0.0.1:{port}\nBacklog=2048\nService={name}@{release}.service\n"
+        f"[Socket]\nListenStream=127.0.0.1:{port}\nBacklog=2048\nNoDelay=yes\nService={name}@{release}.service\n"
     )
     return {f"{name}.socket": socket, f"{name}@{release}.service": service.replace(own, f"{name}.socket")}
 
@@ -166,9 +167,26 @@ def memory_mib(pids: Iterable[int]) -> int:
     return round(kib / 1024)
 
 
+def processor_seconds(stats: Iterable[str]) -> float:
+    """Processor time that processes took so far, from their /proc/PID/stat: utime and stime of proc(5)."""
+    ticks = sum(int(word) for stat in stats for word in stat.rpartition(")")[2].split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def units_of(app: str, way: str) -> list[str]:
+    """The services that have a part in an answer."""
+    own = f"{app}@{release_of(app)}.service"
+    return [f"alone-{own}"] if way == "alone" else ["nginx.service", own]
+
+
+def release_of(app: str) -> str:
+    """The id of the live release."""
+    return os.readlink(f"/srv/{app}/current").rpartition("/")[2]
+
+
 def start_alone(app: str, port: int) -> str:
     """Start a site's server on a TCP port; returns the name of its service."""
-    release = os.readlink(f"/srv/{app}/current").rpartition("/")[2]
+    release = release_of(app)
     units = alone_units(app, release, port, (SYSTEM / f"{app}@{release}.service").read_text())
     RUNTIME.mkdir(exist_ok=True)
     for name, text in units.items():
@@ -226,6 +244,15 @@ def run_wrk(port: int, kind: str, job: Job, seconds: int) -> dict[str, Any]:
     return parse_wrk(run("wrk", *words, *script, f"http://127.0.0.1:{port}{PAGES[kind]}", limit=seconds + 60))
 
 
+def costed_wrk(app: str, way: str, job: Job) -> dict[str, Any]:
+    """The same, and the processor time of one request in microseconds: the server's, and nginx's if it has a part."""
+    stats = [Path(f"/proc/{pid}/stat") for unit in units_of(app, way) for pid in processes(unit)]
+    before = processor_seconds(stat.read_text() for stat in stats)
+    found = run_wrk(job.ports[app][way], job.kind, job, job.seconds)
+    spent = processor_seconds(stat.read_text() for stat in stats) - before
+    return {**found, "cpu_us": round(spent * 1e6 / max(1, found["requests"]), 1)}
+
+
 def run_visitors(port: int, job: Job) -> dict[str, Any]:
     """One steady load of normal clients, a connection each, by load.py."""
     records = HERE / "records.jsonl"
@@ -258,10 +285,7 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
     """One cell after the other: of one kind, alone and behind nginx, for each server."""
     for way in ("alone", "nginx"):
         for app, ports in job.ports.items():
-            if job.kind == "slow":
-                found = beside_slow_clients(ports[way], job)
-            else:
-                found = run_wrk(ports[way], job.kind, job, job.seconds)
+            found = beside_slow_clients(ports[way], job) if job.kind == "slow" else costed_wrk(app, way, job)
             yield {"server": app, "way": way, "kind": job.kind, **found}
 
 

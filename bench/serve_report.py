@@ -73,13 +73,17 @@ def beside(slow: Mapping[str, Any], patience: float) -> str:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Both tables and the line on their conditions, as Markdown."""
+    """The tables and the line on their conditions, as Markdown."""
     rows, conditions, machine = result["rows"], result["conditions"], result["machine"]
     ways = [f"{title}, {way}" for title in PANELS.values() for way in ("alone", "nginx")]
     lines = [line(["requests/s / p99", *ways, "processes", "memory"]), line(["---"] * (len(ways) + 3))]
     for row in rows:
         cells = [page(row[way][kind]) for kind in PANELS for way in ("alone", "nginx")]
         lines.append(line([row["title"], *cells, str(row["processes"]), f"{row['memory_mib']} MiB"]))
+    lines += ["", line(["processor time of one request", *ways]), line(["---"] * (len(ways) + 1))]
+    for row in rows:
+        cells = [f"{row[way][kind]['cpu_us'] / 1000:.3g} ms" for kind in PANELS for way in ("alone", "nginx")]
+        lines.append(line([row["title"], *cells]))
     count = conditions["slow_clients"]
     head = [f"{way}, {what}" for way in ("alone", "nginx") for what in ("without", f"beside {count} slow clients")]
     lines += ["", line(["p99 of normal clients", *head]), line(["---"] * (len(head) + 1))]
@@ -101,7 +105,8 @@ def table(result: Mapping[str, Any]) -> str:
         f"{conditions['rounds']} rounds of {conditions['seconds']} s; the rounds of a cell differ by "
         f"{result['noise']:.0%} (median), and before them other programs kept {busy} cores busy. wrk's connections: "
         f"{wrk}; normal clients beside slow ones: {conditions['rate']} requests a second. "
-        f"`static_ratio` {result['static_ratio']:g}, `slow_clients_ratio` {result['slow_clients_ratio']:g}. {shown}.",
+        f"`static_ratio` {result['static_ratio']:g}, `static_cpu_ratio` {result['static_cpu_ratio']:g}, "
+        f"`slow_clients_ratio` {result['slow_clients_ratio']:g}. {shown}.",
     ]
     return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -90,9 +91,15 @@ def test_a_service_is_its_main_process_and_all_below() -> None:
     assert serve_host.descendants({1: 0, 10: 1, 11: 10, 12: 11, 20: 1, 21: 20}, 10) == {10, 11, 12}
 
 
+def test_processor_time_is_that_of_all_processes() -> None:
+    tick = os.sysconf("SC_CLK_TCK")
+    stat = f"7 (odd) name)) S 1 7 7 0 -1 4194560 900 0 0 0 {3 * tick} {tick} 5 6 20 0 1 0 100"
+    assert serve_host.processor_seconds([stat, stat]) == 8.0
+
+
 def page_cell(way: str, kind: str, requests_s: float, server: str = "one", **more: Any) -> dict[str, Any]:
     base = {"server": server, "way": way, "kind": kind, "requests": int(requests_s * 4), "requests_s": requests_s}
-    return {**base, "p50_ms": 5.0, "p99_ms": 10.0, "errors": {}, **more}
+    return {**base, "p50_ms": 5.0, "p99_ms": 10.0, "cpu_us": 1e6 / max(1, requests_s), "errors": {}, **more}
 
 
 def visitors(p99_ms: float, **lost: int) -> dict[str, Any]:
@@ -155,6 +162,7 @@ def test_the_ratios_take_the_best_gunicorn_and_the_worst_row() -> None:
     worse["nginx"]["slow"]["ratio"] = 3.5
     found = figures([row("sync"), worse, row("flask", kind="flask", alone=9000.0)])
     assert found["static_ratio"] == 10.0
+    assert found["static_cpu_ratio"] == pytest.approx(10.0, abs=0.2)
     assert found["slow_clients_ratio"] == 3.5
     assert found["noise"] == pytest.approx(1.1 / 0.9 - 1, abs=0.001)
     lines = verdicts(found, serve_figures.GOALS)
@@ -178,9 +186,9 @@ def test_cells_that_mostly_failed_have_no_speed() -> None:
 
 def test_the_tables_show_every_server_and_what_slow_clients_did() -> None:
     lines = serve_report.table(result()).splitlines()
-    first, second = lines[: lines.index("")], lines[lines.index("") + 1 :]
-    assert {line.count("|") for line in first} == {10}
-    assert {line.count("|") for line in second[: second.index("")]} == {6}
+    first, costs, second = ([line for line in lines if line.count("|") == columns] for columns in (10, 8, 6))
+    assert len(first) == len(costs) == len(second) == 2 + 3
+    assert costs[2].startswith("| gunicorn sync | 1.01 ms | 0.0505 ms |")
     assert "| gunicorn sync | 4.0 ms | **none of 1600 was answered within 5 s** | 4.5 ms | 6.5 ms (1.4 x) |" in second
     assert "1,500 / 10 ms" in next(line for line in first if "gthread" in line)
 
