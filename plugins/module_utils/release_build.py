@@ -14,7 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import servers, venvs, venvs_frozen, venvs_index
+from ansible_collections.flaskworks.deploy.plugins.module_utils import (
+    server_pins,
+    servers,
+    venvs,
+    venvs_frozen,
+    venvs_index,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import (
     owned_directory,
     replace_file,
@@ -246,6 +252,7 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         variables = venvs_index.with_wheelhouse(variables, wheels[0])
     scratch = f"{CACHE_DIRECTORY}/scratch.{layout.app}"
     _owned_by_builder(scratch)
+    spec = venvs.VenvSpec()
     try:
         spec = venvs.detect(
             venvs.VenvSpec(
@@ -266,6 +273,7 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
                 server_packages=tuple(python.get("server_packages", ())),
             )
         )
+        spec = server_pins.completed(spec)
         abi = venvs.interpreter_abi(spec.interpreter, venvs.plain_runner())
         uv = venvs.ensure_uv(venvs.plain_runner(), env=variables) if spec.installer == "uv" else None
         inputs = venvs.inputs_digest(spec, abi)
@@ -280,12 +288,16 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
                 seal_tree(found, order.group, allowed_link=_is_interpreter)
             venvs.seal(found, inputs=inputs, abi=abi, resolved=resolved)
     except venvs.VenvError as error:
-        raise ReleaseError("python", "the Python environment can't be made", str(error)) from error
+        why = server_pins.advice(order.app["server"], spec, str(error))
+        problem = f"the Python environment can't be made{f': {why}' if why else ''}"
+        raise ReleaseError("python", problem, str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     resolved = ""
     with contextlib.suppress(FileNotFoundError), open(f"{found}/{venvs.FROZEN}", encoding="utf-8") as stream:
         resolved = stream.read()
+    if why := server_pins.impossible(order.app["server"], spec, resolved):
+        raise ReleaseError("python", why)
     packages = venvs_frozen.installed(found, resolved)
     return found, venvs_frozen.exact_text(resolved, packages), packages
 

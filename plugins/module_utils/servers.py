@@ -23,6 +23,25 @@ GRACEFUL_TIMEOUT = 30
 # Server -> its own file in a release.
 FILES = {"gunicorn": "gunicorn.conf.py", "gevent": "serve.py", "flask": "serve.py"}
 
+# 20.1 sets the user even when it is the right one, and the sandbox of a unit refuses that whatever the user.
+_OLD_GUNICORN = """\
+
+
+# An old gunicorn sets the user that it has already, which the sandbox refuses.
+import os
+
+import gunicorn.util
+
+if gunicorn.version_info < (21,):
+    _set_owner = gunicorn.util.set_owner_process
+
+    def _set_other_owner(uid, gid, initgroups=False):
+        if (uid, gid) != (os.getuid(), os.getgid()):
+            _set_owner(uid, gid, initgroups)
+
+    gunicorn.util.set_owner_process = _set_other_owner
+"""
+
 # --check-config loads no worker class: one that this gunicorn lacks, or that lacks a package, fails at the start only.
 # A module of the application must not stand in for gunicorn's, but a worker class may be one of the application's.
 _CHECK_WORKERS = """\
@@ -81,7 +100,8 @@ def file_text(server: Server) -> str:
     """
     access_log = server.get("access_log", "json")
     if server["type"] == "gunicorn":
-        return render_config(server["settings"], access_log=access_log, limits=server.get("limits"))
+        text = render_config(server["settings"], access_log=access_log, limits=server.get("limits"))
+        return text + _OLD_GUNICORN
     return render_serve(server["type"], server["settings"], access_log)
 
 

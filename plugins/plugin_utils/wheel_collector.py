@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs, venvs_index
+from ansible_collections.flaskworks.deploy.plugins.module_utils import server_pins, venvs, venvs_index
 from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs_requirements as reqs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import password_variables, without_password
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_tools import call
@@ -85,7 +85,7 @@ def collect(
         uv = venvs.ensure_uv(run, env=env, root=os.path.expanduser("~/.cache/flaskworks"))
         tools = f"{os.path.dirname(uv)}/python"
         glibc = min(int(python["libc"][1].split(".")[1]), NEWEST_UV)
-        spec = venvs.detect(_spec(said, project, env))
+        spec = server_pins.completed(venvs.detect(_spec(said, project, env)))
         chosen: tuple[str, ...] = (
             "--python-version",
             python["version"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,3 +69,17 @@ def test_gevent_is_patched_before_any_other_import() -> None:
     text = servers.file_text({"type": "gevent", "settings": {"wsgi_app": "blog:app"}})
     lines = [line for line in text.splitlines() if line.startswith(("import ", "from ", "monkey"))]
     assert lines[:2] == ["from gevent import monkey", "monkey.patch_all()"]
+
+
+@pytest.mark.parametrize(("version", "owner", "called"), [((20, 1, 0), 0, 0), ((20, 1, 0), 1, 1), ((27, 0, 1), 0, 1)])
+def test_an_old_gunicorn_leaves_the_user_that_it_has(version: tuple[int, ...], owner: int, called: int) -> None:
+    text = servers.file_text(GUNICORN | {"access_log": "none"})
+    calls: list[int] = []
+    util = SimpleNamespace(set_owner_process=lambda *given: calls.append(given[0]))
+    made: dict[str, Any] = {
+        "gunicorn": SimpleNamespace(version_info=version, util=util),
+        "os": SimpleNamespace(getuid=lambda: 0, getgid=lambda: 0),
+    }
+    exec(text.replace("import os\n", "").replace("import gunicorn.util\n", ""), made)
+    util.set_owner_process(owner, 0, False)
+    assert len(calls) == called
