@@ -7,12 +7,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
-import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     server_pins,
@@ -26,9 +22,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import (
     replace_file,
     sync_filesystem,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
-    application_command,
     ensure_base,
     ensure_shared,
     graceful_timeout,
@@ -37,17 +31,20 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import fetched, place_archive
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import tree_seal
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, hidden_parts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher import launcher_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
     CACHE_DIRECTORY,
-    Layout,
-    public_target,
     relative_path,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_parts import (
+    link_public,
+    make_directory,
+    seal_source,
+    write_parts,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
@@ -55,69 +52,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
     BuildSandbox,
     account_of,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import open_to_web, seal_tree
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import seal_tree
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import placed_wheelhouse
-
-# Variables of the build that nobody is to read in an error message.
-_SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|AUTH|CREDENTIAL", re.IGNORECASE)
-
-
-@dataclass
-class Order:
-    """All that one release is made from.
-
-    ``app`` is the entry of the plan, secrets and rendered files (name -> text) included; ``version`` the commit or
-    the source's digest.
-    """
-
-    app: Mapping[str, Any]
-    layout: Layout
-    version: str
-    parts: Mapping[str, str]
-    digest: str
-    secrets_digest: str
-    server_text: str
-    units: Mapping[str, str]
-    build_env: Mapping[str, str]
-    archive: str = ""
-    wheels: str = ""
-    by: str = ""
-    # Whether the commands before_switch run on this host: they do so on one host only.
-    release_commands: bool = True
-    known_group: int | None = None
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def group(self) -> int:
-        return account_of(self.app["user"]).pw_gid if self.known_group is None else self.known_group
-
-    @property
-    def asked(self) -> str:
-        """The version as the inventory names it."""
-        return str(self.app.get("source", {}).get("version", ""))
-
-    @property
-    def keep(self) -> int:
-        return int(self.app.get("keep", 5))
-
-    @property
-    def error_log(self) -> str:
-        """Where the server writes errors: a failed start is explained there when it isn't in the journal."""
-        return servers.log_file(self.app["server"], "error") or "-"
-
-    def secret_values(self) -> list[str]:
-        files = map(str, self.app.get("files", {}).values())
-        tokens = (value for name, value in self.build_env.items() if _SECRET_NAME.search(name))
-        return [
-            *tokens,
-            *venvs_index.index_secrets(venvs_index.index_addresses(self.app.get("python", {}))),
-            *map(str, self.app.get("secrets", {}).values()),
-            *source_secrets(self.app.get("source", {})),
-            *(part for text in files for part in hidden_parts(text)),
-        ]
 
 
 def build_release(order: Order, release_id: str, run: Run) -> None:
@@ -131,8 +69,8 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
     os.makedirs(CACHE_DIRECTORY, exist_ok=True)
     os.chown(CACHE_DIRECTORY, builder.pw_uid, builder.pw_gid)
     release, source = layout.release(release_id), layout.source(release_id)
-    _directory(release, 0o711)
-    _directory(source, 0o755)
+    make_directory(release, 0o711)
+    make_directory(source, 0o755)
     os.chown(source, builder.pw_uid, builder.pw_gid)
     with run.step("source"):
         _place_source(order, source)
@@ -146,9 +84,9 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
         seeds = _keep_tracked(source, f"{release}/seed", tracked)
         _build_commands(order, sandbox, source, venv)
     with run.step("seal"):
-        _seal_source(order, release_id, seeds)
-        _write_parts(order, release_id, resolved)
-        _link_public(order, release_id, venv)
+        seal_source(order, release_id, seeds)
+        write_parts(order, release_id, resolved)
+        link_public(order, release_id, venv)
         ensure_shared(layout, app, account)
         link_shared(layout, app, release_id)
         seal = tree_seal(release, frozenset({"release.json"}))
@@ -194,11 +132,6 @@ def environment_seal(venv: str) -> str:
     Later releases may write its marker again and let nginx read files of it: neither counts.
     """
     return tree_seal(venv, frozenset({MARKER}), modes=False)
-
-
-def _directory(path: str, mode: int) -> None:
-    os.makedirs(path, exist_ok=True)
-    os.chmod(path, mode)
 
 
 def _place_source(order: Order, source: str) -> None:
@@ -338,95 +271,3 @@ def _build_commands(order: Order, sandbox: BuildSandbox, source: str, venv: str)
     # The application can never write bytecode into its own code. A file that does not compile is no fault: templates
     # of code exist.
     sandbox.run([f"{venv}/bin/python", "-m", "compileall", "-q", "."], variables, source, [source], [venv])
-
-
-def _seal_source(order: Order, release_id: str, seeds: list[str]) -> None:
-    """Make the source root's; then drop its shared directories and write the rendered files, which no build may see."""
-    source = order.layout.source(release_id)
-    public = [path for kind, path in map(public_target, order.app.get("public", {}).values()) if kind == "src"]
-    for name in order.app.get("shared", []):
-        _drop(f"{source}/{relative_path(name, 'a shared directory')}")
-    seal_tree(source, order.group, public)
-    if seeds:
-        seal_tree(f"{order.layout.release(release_id)}/seed", order.group)
-    for name, text in order.app.get("files", {}).items():
-        path = f"{source}/{relative_path(name, 'a file')}"
-        _make_parents(source, os.path.dirname(path), order.group)
-        _drop(path)
-        replace_file(path, text.encode(), 0o640, 0, order.group)
-
-
-def _make_parents(root: str, folder: str, group: int) -> None:
-    missing = []
-    while folder != root and not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    if os.path.realpath(folder) != folder:
-        raise ReleaseError("files", f"{folder} is a link: a file of the release can't lie below it")
-    for path in reversed(missing):
-        os.mkdir(path)
-        os.chown(path, 0, group)
-        os.chmod(path, 0o751)
-
-
-def _drop(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
-
-
-def _write_parts(order: Order, release_id: str, resolved: str) -> None:
-    """Write the configuration, the environment, the exact requirements and the units of the release."""
-    layout, app = order.layout, order.app
-    release = layout.release(release_id)
-    try:
-        text = environment_text({**app.get("env", {}), **app.get("secrets", {})})
-    except ValueError as error:
-        raise ReleaseError("environment", str(error)) from error
-    replace_file(layout.environment(release_id), text.encode(), 0o640, 0, order.group)
-    own_file = servers.file_name(app["server"]["type"])
-    replace_file(f"{release}/{own_file}", order.server_text.encode(), 0o640, 0, order.group)
-    replace_file(f"{release}/requirements.lock", resolved.encode(), 0o640, 0, order.group)
-    _directory(layout.units(release_id), 0o755)
-    for name, unit in instance_texts(order.units, release_id).items():
-        replace_file(f"{layout.units(release_id)}/{name}", unit.encode(), 0o644, 0, 0)
-    for name, program in launcher_files(layout.app, app, release_id).items():
-        replace_file(f"{release}/{name}", program.encode(), 0o750, 0, order.group)
-    command = json.dumps(application_command(layout, app, release_id), indent=1, sort_keys=True) + "\n"
-    replace_file(layout.command(release_id), command.encode(), 0o600, 0, 0)
-    os.symlink(layout.socket_path(release_id), f"{release}/gunicorn.sock")
-
-
-def _link_public(order: Order, release_id: str, venv: str) -> None:
-    """Give every static map its place below public/, the only directory of a release that nginx is told about."""
-    layout = order.layout
-    release = layout.release(release_id)
-    _directory(f"{release}/public", 0o755)
-    for name, value in order.app.get("public", {}).items():
-        kind, path = public_target(value)
-        if kind == "src":
-            target, shown = f"{layout.source(release_id)}/{path}", f"../src/{path}"
-        elif kind == "shared":
-            target, shown = "", f"{layout.shared}/{path}"
-        else:
-            inside = _inside_packages(venv, path)
-            open_to_web(venv, [inside])
-            target, shown = f"{venv}/{inside}", f"../venv/{inside}"
-        if target and not os.path.exists(target):
-            raise ReleaseError("static", f"the static map {name} names {value}, which the release does not have")
-        if target and not os.stat(target).st_mode & stat.S_IROTH:
-            raise ReleaseError("static", f"the static map {name} names {value}, which leads out of what nginx may read")
-        link = f"{release}/public/{relative_path(name, 'the name of a static map')}"
-        os.makedirs(os.path.dirname(link), exist_ok=True)
-        os.symlink(shown, link)
-
-
-def _inside_packages(venv: str, path: str) -> str:
-    """Return where a path below site-packages lies in the environment, whatever its Python version."""
-    libraries = f"{venv}/lib"
-    for version in sorted(os.listdir(libraries)):
-        inside = f"lib/{version}/site-packages/{path}"
-        if os.path.exists(f"{venv}/{inside}"):
-            return inside
-    raise ReleaseError("static", f"no installed package has {path}")

@@ -17,7 +17,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
     log_position,
     log_since,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import Order, build_release
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import build_release
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cleanup import heal, prune, settle_marks, undo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import (
     Candidate,
@@ -46,6 +46,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect 
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout, new_release_id
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience, locked
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import Health
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import (
     choose,

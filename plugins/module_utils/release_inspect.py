@@ -10,10 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import servers, venvs
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import (
-    Order,
-    environment_seal,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_build import environment_seal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import others
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
     changed_parts,
@@ -33,6 +30,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher import launcher_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import read_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (

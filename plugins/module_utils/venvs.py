@@ -28,9 +28,7 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -39,7 +37,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index impo
     has_places,
     is_offline,
     known_by,
-    names_place,
     without_places,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import (
@@ -48,6 +45,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal impor
     find_sealed,
     seal,
     sealed,
+)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_spec import (
+    VenvSpec,
+    detect,
+    read_file,
+    read_requirements,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_tools import (
     UV_VERSION,
@@ -88,66 +91,12 @@ Explain = Callable[[str], str]
 BESIDE_LOCK = "# beside uv.lock:"
 
 
-@dataclass(frozen=True)
-class VenvSpec:
-    """What an environment is made from.
-
-    interpreter    name or path of the Python, e.g. python3, python3.12, /opt/py/bin/python3
-    installer      "uv" or "pip"
-    project_dir    absolute directory that relative names are looked up in; files outside of it are refused
-    requirements   requirements files, relative to project_dir (or absolute, below it)
-    constraints    constraints files, likewise
-    packages       further requirement strings, e.g. ["gunicorn==27.0.1", "redis"]; hashes may follow
-    env            variables for the installer: index (PIP_* and UV_*; one set is translated for the other), proxies, CA
-    lock_project   install what uv.lock in project_dir says (`uv` only)
-    install_project  install the project itself too (not editable): its code becomes part of the environment
-    source_digest  digest of the project's source; enters the environment's key only when its code is installed into it
-    require_hashes  refuse whatever the project, or `packages`, gives no hash for
-    compile_for    options of `uv pip compile`, to resolve for another Python and platform than these
-    server_packages  those of `packages` that the server needs, as they stand there: for the words of a failure
-    """
-
-    interpreter: str = "python3"
-    installer: str = "uv"
-    project_dir: str = "/"
-    requirements: Sequence[str] = ()
-    constraints: Sequence[str] = ()
-    packages: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    lock_project: bool = False
-    install_project: bool = False
-    source_digest: str = ""
-    require_hashes: bool = False
-    compile_for: Sequence[str] = ()
-    server_packages: Sequence[str] = ()
-
-
-def detect(spec: VenvSpec) -> VenvSpec:
-    """Fill in what the project offers when no requirements are named.
-
-    In this order: uv.lock (installer uv); requirements.txt; pyproject.toml; nothing but `packages`. A project whose
-    pyproject.toml has a [build-system] is installed itself, unless requirements.txt lists what it needs.
-    Returns the spec unchanged when it names requirements. Raises VenvError for a file that can't be read.
-    """
-    if spec.requirements or spec.lock_project or spec.install_project:
-        return spec
-    project = _pyproject(spec)
-    packaged = "build-system" in project
-    if spec.installer == "uv" and project and _exists(spec, "uv.lock"):
-        return replace(spec, lock_project=True, install_project=packaged)
-    if _exists(spec, "requirements.txt"):
-        return replace(spec, requirements=["requirements.txt"])
-    if packaged:
-        return replace(spec, install_project=True)
-    return replace(spec, packages=[*project.get("project", {}).get("dependencies", []), *spec.packages])
-
-
 def inputs_digest(spec: VenvSpec, abi: str) -> str:
     """Hex digest of all that is known without asking an index: file contents, packages, installer, ABI, index.
 
     Raises VenvError for a file that can't be read.
     """
-    found = _read(spec)
+    found = read_requirements(spec)
     parts: dict[str, Any] = {
         "abi": abi,
         "installer": spec.installer,
@@ -161,7 +110,7 @@ def inputs_digest(spec: VenvSpec, abi: str) -> str:
         **({"hashes required": True} if spec.require_hashes else {}),
     }
     if spec.lock_project:
-        parts["lock"] = [_file(spec, name) for name in ("pyproject.toml", "uv.lock")]
+        parts["lock"] = [read_file(spec, name) for name in ("pyproject.toml", "uv.lock")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -172,7 +121,7 @@ def resolve(spec: VenvSpec, abi: str, run: Runner, uv: str | None, scratch: str)
     scratch: an empty directory that `run` may write; the caller removes it.
     Raises VenvError with the installer's own last lines, or when a hash can't be honoured.
     """
-    found = _read(spec)
+    found = read_requirements(spec)
     python = abi.partition(" ")[2]
     exported = _export(spec, python, run, _need(uv)) if spec.lock_project else []
     if spec.require_hashes and (faults := _unhashed(spec, found, exported)):
@@ -402,39 +351,6 @@ def _bare(line: str) -> str:
 def _source(spec: VenvSpec, found: reqs.Requirements) -> str:
     """The source's digest when the environment will hold some of the source's own code."""
     return spec.source_digest if spec.install_project or found.local else ""
-
-
-def _read(spec: VenvSpec) -> reqs.Requirements:
-    """What the files say, and the hashes of packages that are named beside them."""
-    try:
-        found = reqs.read(spec.project_dir, spec.requirements, spec.constraints)
-    except reqs.RequirementsError as error:
-        raise VenvError(str(error)) from error
-    for requirement, hashes in map(reqs.split_hashes, spec.packages):
-        reqs.remember_hashes(found, requirement, hashes)
-    if is_offline(spec.env):
-        found.options = [option for option in found.options if not names_place(option)]
-    return found
-
-
-def _exists(spec: VenvSpec, name: str) -> bool:
-    return os.path.isfile(os.path.join(spec.project_dir, name))
-
-
-def _file(spec: VenvSpec, name: str) -> str:
-    try:
-        return reqs.text_of(spec.project_dir, os.path.join(spec.project_dir, name))
-    except reqs.RequirementsError as error:
-        raise VenvError(str(error)) from error
-
-
-def _pyproject(spec: VenvSpec) -> dict[str, Any]:
-    if not _exists(spec, "pyproject.toml"):
-        return {}
-    try:
-        return tomllib.loads(_file(spec, "pyproject.toml"))
-    except tomllib.TOMLDecodeError as error:
-        raise VenvError(f"pyproject.toml is no TOML: {error}") from error
 
 
 def _need(uv: str | None) -> str:
