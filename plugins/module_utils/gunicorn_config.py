@@ -82,6 +82,8 @@ class _Answer:
 def _log_requests(worker):
     def log(environ, status, length, seconds):
         environ.setdefault("RAW_URI", environ["SCRIPT_NAME"] + environ["PATH_INFO"])
+        if environ["REMOTE_ADDR"] == "0.0.0.0":  # tornado's name for whoever comes over a unix socket
+            environ["REMOTE_ADDR"] = ""
         worker.log.access(_Answer(status, length), (), environ, datetime.timedelta(seconds=seconds))
 
     worker.wsgi = logged(worker.wsgi, log)

@@ -117,7 +117,7 @@ def check_json_log(server: Server, worker: str) -> None:
     )
     answered += sum(b" 200 " in server.ask(path) for path in PATHS)
     assert answered >= 6
-    server.ask(b"/plain?id", X_Tracking_Id=b"a", X_Request_Id=b"b")
+    server.ask(b"/plain?id", X_Tracking_Id=b"a", X_Request_Id=b"b", X_Real_IP=b"203.0.113.5")
     records = server.records(before + answered + 1)[before:]
     assert all(list(record) == FIELDS for record in records)
     assert any(record["user_agent"] == "snowman \u2603 and \u00fc" for record in records)
@@ -129,6 +129,7 @@ def check_json_log(server: Server, worker: str) -> None:
     assert good["response_length"] > 50 if worker in ("gevent_wsgi", "gevent_pywsgi") else good["response_length"] == 2
     assert (good["request_method"], good["protocol"], good["x_tracking_id"]) == ("GET", "HTTP/1.1", None)
     assert (records[-1]["x_tracking_id"], records[-1]["request_id"]) == ("a", "b")
+    assert records[-1]["remote_addr"] == "203.0.113.5"
     assert 0 <= good["request_time"] < 5
 
 
