@@ -29,4 +29,4 @@ def test_the_settings_are_what_was_written(host: Any) -> None:
     evented = host.file("/etc/gunicorn/evented.conf.py")
     assert (evented.group, evented.mode) == ("www-data", 0o640)
     assert 'worker_class = "gevent"\n' in evented.content_string
-    assert "workers = min(len(os.sched_getaffinity(0)), 12)\n" in evented.content_string
+    assert "workers = max(1, min(processors, memory // (128 * 2**20), 12))\n" in evented.content_string
