@@ -52,7 +52,8 @@ class ActionModule(ActionBase):
                 done = self._collected(name, app, given.get("pythons") or {}, given.get("env") or {})
             except (WheelError, ReleaseError) as error:
                 text = error.problem if isinstance(error, ReleaseError) else str(error)
-                problems.append(scrub(text, index_secrets(index_addresses(app["python"]))))
+                addresses = [*index_addresses(app["python"]), *map(str, (given.get("env") or {}).values())]
+                problems.append(scrub(text, index_secrets([*addresses, str(app["source"].get("url") or "")])))
                 continue
             result["wheelhouses"][name] = done
             result["changed"] = result["changed"] or bool(done["new"] or done["removed"])

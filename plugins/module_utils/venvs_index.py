@@ -77,13 +77,18 @@ def index_addresses(python: Mapping[str, Any]) -> list[str]:
     return [str(address) for address in (python.get("index", ""), *python.get("extra_indexes", ())) if address]
 
 
+# No name of a user is as long as the shortest token.
+_TOKEN = 20
+
+
 def index_secrets(addresses: Sequence[str]) -> list[str]:
     """Return what no log may show of the addresses of indexes: passwords, and users who are a token."""
     secrets = []
     for address in addresses:
         found = CREDENTIALS.search(address)
         user, dummy, password = found[0][:-1].partition(":") if found else ("", "", "")
-        # A token stands in the place of the user, alone or beside an "x" that means nothing.
-        words = [password] if len(password) > 1 else [user] if user else []
+        # A token stands in the place of the user, alone or beside a word that means nothing.
+        token = len(password) <= 1 or len(user) >= _TOKEN
+        words = [*([user] if user and token else []), *([password] if len(password) > 1 else [])]
         secrets += [form for word in words for form in dict.fromkeys((word, urllib.parse.unquote(word)))]
     return secrets

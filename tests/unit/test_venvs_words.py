@@ -123,6 +123,7 @@ def test_credentials_are_secret_and_no_part_of_what_an_environment_is_known_by()
         "p@ss",
         "token123",
     ]
+    assert index.index_secrets(["https://ghp_0123456789abcdefgh:x-oauth-basic@x/simple"])[0].startswith("ghp_")
     assert index.known_by({"PIP_INDEX_URL": url, "HTTPS_PROXY": "x"}) == {
         "PIP_INDEX_URL": "https://index.example.org/simple"
     }
