@@ -7,7 +7,6 @@ and, after that, the same site by `systemctl restart` and by HUP, as tutorials d
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import sys
 import time
@@ -32,9 +31,9 @@ from cutover_figures import (
     phase_medians,
     trace,
 )
-from cutover_report import RESULT, stored, write_report
+from cutover_report import RESULT, keep, write_report
 from e2e.visitors import Load
-from measure import BenchError, ratio, verdicts
+from measure import BenchError, conclude, now, numbers, ratio, verdicts
 from measure import machine as describe_machine
 from noop import CONVERGE_SECONDS, NOOP_SECONDS, OURS, Host, ansible_version, build_environment, say
 
@@ -263,29 +262,23 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     finally:
         if not args.keep:
             host.down()
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     traces = result.pop("trace")
-    return {**result, "date": now, "machine": machine, "trace": traces}
+    return {**result, "date": now(), "machine": machine, "trace": traces}
+
+
+def told(result: dict[str, Any]) -> list[str]:
+    lines = verdicts(numbers(result), GOALS)
+    shown = ("requests", "lost", "p99_s", "p99_ratio", "slowest_s", "cutover_s", "lag_p99_s", "broken")
+    for name, side in {"ours": result["ours"], **result["peers"]}.items():
+        lines.append(f"{name}: " + json.dumps({key: side[key] for key in shown}))
+    return lines
 
 
 def main(argv: list[str]) -> int:
     args = parse(argv)
-    try:
-        result = measured(args)
-    except (BenchError, AssertionError) as error:
-        print(f"cutover.py: {error}", file=sys.stderr)
-        return 1
-    numbers = {key: value for key, value in result.items() if isinstance(value, int | float)}
-    print("\n".join(verdicts(numbers, GOALS)))
-    for name, side in {"ours": result["ours"], **result["peers"]}.items():
-        shown = ("requests", "lost", "p99_s", "p99_ratio", "slowest_s", "cutover_s", "lag_p99_s", "broken")
-        print(f"{name}: " + json.dumps({key: side[key] for key in shown}))
-    if not args.quick:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(stored(result))
-        write_report(result)
-        print(f"stored in {RESULT.name}")
-    return 0
+    return conclude(
+        "cutover.py", lambda: measured(args), told, None if args.quick else partial(keep, RESULT, write_report)
+    )
 
 
 if __name__ == "__main__":

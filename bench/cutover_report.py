@@ -6,9 +6,11 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from measure import report_again
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "cutover.json"
@@ -187,20 +189,20 @@ def plot(traces: Mapping[str, Any]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def write_report(result: Mapping[str, Any]) -> None:
+def keep(path: Path, write: Callable[[Mapping[str, Any]], object], result: Mapping[str, Any]) -> Path:
+    """Store a result, and renew what is made of it."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(stored(result))
+    write(result)
+    return path
+
+
+def write_report(result: Mapping[str, Any]) -> Sequence[Path]:
     """Renew the document and the picture."""
     DOCUMENT.write_text(document_with(DOCUMENT.read_text(), table(result)))
     PLOT.write_text(plot(result["trace"]))
-
-
-def main() -> int:
-    if not RESULT.exists():
-        print("there is no result yet: make bench-cutover", file=sys.stderr)
-        return 1
-    write_report(json.loads(RESULT.read_text()))
-    print(f"wrote {DOCUMENT.relative_to(ROOT)} and {PLOT.relative_to(ROOT)}")
-    return 0
+    return DOCUMENT, PLOT
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report_again(RESULT, "bench-cutover", write_report))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import os
 import platform
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,3 +135,40 @@ def first_match(pattern: str, path: Path) -> str:
     """The first group of the first match in a file, or an empty string."""
     match = re.search(pattern, path.read_text(errors="replace"), re.MULTILINE)
     return match[1].strip() if match else ""
+
+
+def conclude(
+    name: str,
+    measured: Callable[[], dict[str, Any]],
+    told: Callable[[dict[str, Any]], Sequence[str]],
+    store: Callable[[dict[str, Any]], Path] | None,
+) -> int:
+    """Measure, print what is to be told of the result, and store it unless `store` is None. Returns the exit status."""
+    try:
+        result = measured()
+    except (BenchError, AssertionError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(told(result)))
+    if store:
+        print(f"stored in {store(result).name}")
+    return 0
+
+
+def numbers(result: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a result, without what describes them."""
+    return {key: value for key, value in result.items() if isinstance(value, int | float)}
+
+
+def now() -> str:
+    """The date of a result."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def report_again(result: Path, command: str, write: Callable[[Mapping[str, Any]], Sequence[Path]]) -> int:
+    """Write the documents of a stored result again. Returns the exit status."""
+    if not result.exists():
+        print(f"there is no result yet: make {command}", file=sys.stderr)
+        return 1
+    print("wrote " + " and ".join(path.name for path in write(json.loads(result.read_text()))))
+    return 0

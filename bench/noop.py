@@ -8,7 +8,6 @@ changes something does.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import re
@@ -18,8 +17,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from measure import BenchError, applications, check_unchanged, figures, machine, verdicts
+from measure import (
+    BenchError,
+    applications,
+    check_unchanged,
+    conclude,
+    figures,
+    machine,
+    now,
+    numbers,
+    verdicts,
+)
 from reference import ensure_collections
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,7 +215,7 @@ def benchmark(args: argparse.Namespace, ours: Host, builtin: Host) -> tuple[dict
     return executions, seconds
 
 
-def measured(args: argparse.Namespace) -> dict[str, object]:
+def measured(args: argparse.Namespace) -> dict[str, Any]:
     """Everything that the result file holds."""
     environment = build_environment()
     described = machine(ansible_version(environment))
@@ -217,25 +227,23 @@ def measured(args: argparse.Namespace) -> dict[str, object]:
         if not args.keep:
             for host in hosts:
                 host.down()
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     raw = {"executions": executions, "seconds": seconds}
-    return {**figures(executions, seconds), "date": now, "machine": described, **raw}
+    return {**figures(executions, seconds), "date": now(), "machine": described, **raw}
+
+
+def told(result: dict[str, Any]) -> list[str]:
+    return verdicts(numbers(result))
+
+
+def store(result: dict[str, Any]) -> Path:
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    return RESULT
 
 
 def main(argv: list[str]) -> int:
     args = parse(argv)
-    try:
-        result = measured(args)
-    except BenchError as error:
-        print(f"noop.py: {error}", file=sys.stderr)
-        return 1
-    numbers = {key: value for key, value in result.items() if isinstance(value, int | float)}
-    print("\n".join(verdicts(numbers)))
-    if not args.quick:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"stored in {RESULT.relative_to(ROOT)}")
-    return 0
+    return conclude("noop.py", lambda: measured(args), told, None if args.quick else store)
 
 
 if __name__ == "__main__":

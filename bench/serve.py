@@ -8,19 +8,19 @@ ones.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import shlex
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from cutover_report import stored
-from measure import BenchError, verdicts
+from cutover_report import keep
+from measure import BenchError, conclude, now, numbers, verdicts
 from measure import machine as describe_machine
 from noop import CONVERGE_SECONDS, OURS, Host, ansible_version, build_environment, say
 from serve_figures import GOALS, PAGES, WAYS, busy_cores, figures, row_figures
@@ -144,7 +144,6 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     finally:
         if not args.keep:
             host.down()
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     machine["busy_cores_before_rounds"] = busy
     machine["packages"] = dict(line.split() for line in versions)
     conditions = {
@@ -155,24 +154,18 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
         "slow_clients": SLOW_CLIENTS,
         "patience_s": PATIENCE,
     }
-    return {**figures(rows), "date": now, "machine": machine, "conditions": conditions, "rows": rows}
+    return {**figures(rows), "date": now(), "machine": machine, "conditions": conditions, "rows": rows}
+
+
+def told(result: dict[str, Any]) -> list[str]:
+    return [*verdicts(numbers(result), GOALS), f"noise between rounds: {result['noise']:.1%}"]
 
 
 def main(argv: list[str]) -> int:
     args = parse(argv)
-    try:
-        result = measured(args)
-    except BenchError as error:
-        print(f"serve.py: {error}", file=sys.stderr)
-        return 1
-    numbers = {key: value for key, value in result.items() if isinstance(value, int | float)}
-    print("\n".join([*verdicts(numbers, GOALS), f"noise between rounds: {result['noise']:.1%}"]))
-    if not args.quick:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(stored(result))
-        write_report(result)
-        print(f"stored in {RESULT.name}")
-    return 0
+    return conclude(
+        "serve.py", lambda: measured(args), told, None if args.quick else partial(keep, RESULT, write_report)
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from typing import Any
 from measure import BenchError, Goal
 
 GOALS = (
-    Goal("static_ratio", ">=", 10.0, "static files, requests/s: a gunicorn behind nginx / the same one alone, the median"),
+    Goal(
+        "static_ratio", ">=", 10.0, "static files, requests/s: a gunicorn behind nginx / the same one alone, the median"
+    ),
     Goal("slow_clients_ratio", "<=", 2.0, "p99 of normal clients behind nginx, beside slow ones / without, the worst"),
 )
 WAYS = ("alone", "nginx")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cutover_report import DOCUMENT, document_with
+from measure import report_again
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "serve.json"
@@ -191,20 +191,12 @@ def plot(result: Mapping[str, Any]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def write_report(result: Mapping[str, Any]) -> None:
+def write_report(result: Mapping[str, Any]) -> Sequence[Path]:
     """Renew the document and the picture."""
     DOCUMENT.write_text(document_with(DOCUMENT.read_text(), table(result), MARKS))
     PLOT.write_text(plot(result))
-
-
-def main() -> int:
-    if not RESULT.exists():
-        print("there is no result yet: make bench-serve", file=sys.stderr)
-        return 1
-    write_report(json.loads(RESULT.read_text()))
-    print(f"wrote {DOCUMENT.relative_to(ROOT)} and {PLOT.relative_to(ROOT)}")
-    return 0
+    return DOCUMENT, PLOT
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report_again(RESULT, "bench-serve", write_report))
