@@ -87,7 +87,7 @@ def median(values: Iterable[float]) -> float:
 
 
 def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The two figures of GOALS, the first for the row where it is lowest and in processor time as well, and the noise."""
+    """The two figures of GOALS, the first for its lowest row and in processor time as well, and the noise."""
     pairs = [(row["nginx"]["static"], row["alone"]["static"]) for row in rows if row["type"] == "gunicorn"]
     gains = [nginx["requests_s"] / alone["requests_s"] for nginx, alone in pairs]
     return {

@@ -105,7 +105,8 @@ def table(result: Mapping[str, Any]) -> str:
         f"{conditions['rounds']} rounds of {conditions['seconds']} s; the rounds of a cell differ by "
         f"{result['noise']:.0%} (median), and before them other programs kept {busy} cores busy. wrk's connections: "
         f"{wrk}; normal clients beside slow ones: {conditions['rate']} requests a second. "
-        f"`static_ratio` {result['static_ratio']:g} (the lowest row {result['static_ratio_lowest']:g}), `static_cpu_ratio` {result['static_cpu_ratio']:g}, "
+        f"`static_ratio` {result['static_ratio']:g} (the lowest row {result['static_ratio_lowest']:g}), "
+        f"`static_cpu_ratio` {result['static_cpu_ratio']:g}, "
         f"`slow_clients_ratio` {result['slow_clients_ratio']:g}. {shown}.",
     ]
     return "\n".join(lines)
