@@ -29,7 +29,8 @@ def packed(files: dict[str, str], mode: str = "w:gz", *others: tarfile.TarInfo) 
             entry.size, entry.mode = len(text.encode()), 0o4777 if name.endswith(".sh") else 0o666
             tar.addfile(entry, io.BytesIO(text.encode()))
         for entry in others:
-            tar.addfile(entry)
+            # The header alone: addfile asks for as many bytes as it promises.
+            tar.fileobj.write(entry.tobuf(tar.format, tar.encoding, tar.errors))
     stream.seek(0)
     return stream
 
