@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -45,6 +45,10 @@ _KINDS = {
     "dict": "a dictionary",
 }
 _BOOLEANS = frozenset({"yes", "no", "true", "false", "on", "off"})
+# What YAML reads as true and false where no quotes are.
+_BARE = {True: ("yes", "true", "on"), False: ("no", "false", "off")}
+# Key and choice that had another name once.
+_RENAMED = {("hardening", "hardened"): "strict"}
 
 
 def check_entries(
@@ -119,7 +123,9 @@ def check_options(
 def _check_value(
     points: EntryPoints, key: str, option: Mapping[str, Any], value: Any, path: str, partial: bool
 ) -> tuple[Any, list[Problem]]:
-    kind = option.get("type", "str")
+    kind, choices = option.get("type", "str"), option.get("choices")
+    if kind == "str" and isinstance(value, bool):
+        value = _bare_word(value, choices or ())
     if fault := _fault(kind, value):
         return None, [_wrong_type(path, value, kind, secret=bool(option.get("no_log")), instead=fault)]
     if kind == "list":
@@ -128,10 +134,17 @@ def _check_value(
         return check_options(points, option["options"], value, path, partial=partial)
     if kind == "dict":
         return _check_free(points, key, value, path)
-    choices = option.get("choices")
     if choices and value not in choices:
-        return None, [Problem(path, f"'{value}' is not available; {hint(value, choices)}", "wrong-choice")]
+        renamed = _RENAMED.get((key, value))
+        instead = f"it was renamed to '{renamed}'" if renamed in choices else hint(value, choices)
+        return None, [Problem(path, f"'{value}' is not available; {instead}", "wrong-choice")]
     return value, []
+
+
+def _bare_word(value: bool, choices: Collection[Any]) -> Any:
+    """Return the choice that was written without quotes, as ``off``, if it can only have been that one."""
+    meant = [word for word in _BARE[value] if word in choices]
+    return meant[0] if len(meant) == 1 else value
 
 
 def _check_list(

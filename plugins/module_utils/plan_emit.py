@@ -18,9 +18,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers im
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import needed_packages, server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import PRESETS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout, reloads, start_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import private_key, ssh_server
-from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import PRESETS, merge_sections
+from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import merge_sections
 
 # The journal drops what a service says beyond 10,000 lines in 30 s. An interval of 0 does not lift that (systemd 252
 # and 257); no service says as much as this in a second.

@@ -96,59 +96,6 @@ _DIRECTIVE = re.compile(r"^(X-)?[A-Za-z][A-Za-z0-9]*$")
 _UNIT_NAME = re.compile(r"^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.([a-z]+)$")
 _FREE_TEXT = {"Description", "Documentation"}
 
-# Everything that a web application can do without. `systemd-analyze security` (systemd 252 and 257) rates a unit with
-# a User= and this list 1.2 or better. MemoryDenyWriteExecute is left out: cffi callbacks need a page that is both.
-HARDENED: Mapping[str, Any] = MappingProxyType(
-    {
-        "NoNewPrivileges": True,
-        "ProtectSystem": "strict",
-        # In a container systemd (257) leaves it writable, with /run/lock for everybody, beside ProtectControlGroups.
-        "ReadOnlyPaths": "/run",
-        "ProtectHome": True,
-        "PrivateTmp": True,
-        "PrivateMounts": True,
-        "PrivateDevices": True,
-        "PrivateUsers": True,
-        "DevicePolicy": "closed",
-        "ProtectKernelTunables": True,
-        "ProtectKernelModules": True,
-        "ProtectKernelLogs": True,
-        "ProtectControlGroups": True,
-        "ProtectClock": True,
-        "ProtectHostname": True,
-        "ProtectProc": "invisible",
-        "ProcSubset": "pid",
-        "RestrictNamespaces": True,
-        "RestrictRealtime": True,
-        "RestrictSUIDSGID": True,
-        "LockPersonality": True,
-        "RemoveIPC": True,
-        "CapabilityBoundingSet": "",
-        "AmbientCapabilities": "",
-        "SystemCallArchitectures": "native",
-        "SystemCallFilter": ["@system-service", "~@privileged @resources"],
-        "SystemCallErrorNumber": "EPERM",
-        "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
-        "UMask": "0027",
-        "KeyringMode": "private",
-    }
-)
-
-# For a service whose sockets systemd opens and which calls nobody over the network: rated 0.5 or better.
-HARDENED_STRICT: Mapping[str, Any] = MappingProxyType(
-    {
-        **HARDENED,
-        "MemoryDenyWriteExecute": True,
-        "PrivateNetwork": True,
-        "RestrictAddressFamilies": "AF_UNIX",
-        "IPAddressDeny": "any",
-    }
-)
-
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"none": MappingProxyType({}), "hardened": HARDENED, "strict": HARDENED_STRICT}
-)
-
 
 class UnitError(ValueError):
     """A unit that can't be written; ``problems`` holds one sentence per fault."""

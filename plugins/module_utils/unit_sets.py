@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import Problem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import PRESETS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import (
-    PRESETS,
     check_unit,
     merge_sections,
     render_unit,
@@ -48,7 +48,7 @@ def unit_set(units: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
 
 
 def _sections(unit: Entry) -> Any:
-    preset = PRESETS[unit["hardening"]]
+    preset = PRESETS.get(unit["hardening"])
     base = {"Service": preset} if preset else {}
     given = {section: directives for section, directives in unit["sections"].items() if isinstance(directives, Mapping)}
     others = {section: directives for section, directives in unit["sections"].items() if section not in given}

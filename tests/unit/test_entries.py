@@ -22,6 +22,8 @@ POINTS: dict[str, Any] = {
         "share": {"type": "float"},
         "on": {"type": "bool", "default": False},
         "kind": {"type": "str", "choices": ["red", "green"], "default": "red"},
+        "mode": {"type": "str", "choices": ["off", "half", "on"]},
+        "either": {"type": "str", "choices": ["no", "off", "all"]},
         "names": {"type": "list", "elements": "str", "default": []},
         "free": {"type": "dict", "default": {}},
         "places": {"type": "dict", "default": {}},
@@ -52,6 +54,18 @@ def entry(**keys: Any) -> dict[str, Any]:
     assert problems == []
     found: dict[str, Any] = checked["one"]
     return found
+
+
+def test_a_choice_that_yaml_reads_as_a_boolean_needs_no_quotes() -> None:
+    assert entry(mode=False)["mode"] == entry(mode="off")["mode"] == "off"
+    assert entry(mode=True)["mode"] == "on"
+
+
+def test_a_boolean_that_could_be_two_choices_or_none_is_refused() -> None:
+    assert faults(either=False) == [("either", "wrong-type")]
+    assert faults(mode=False) == []
+    assert faults(kind=False) == [("kind", "wrong-type")]
+    assert faults(text=False) == [("text", "wrong-type")]
 
 
 def test_defaults_are_filled_in_at_every_depth() -> None:

@@ -153,9 +153,9 @@ def test_directives_of_the_user_win_and_null_removes_one() -> None:
     assert "PrivateDevices" not in made
 
 
-def test_strict_hardening_closes_the_network() -> None:
+def test_isolation_closes_the_network() -> None:
     assert "PrivateNetwork" not in service()
-    assert service(systemd={"hardening": "strict"})["PrivateNetwork"] is True
+    assert service(systemd={"hardening": "isolated"})["PrivateNetwork"] is True
 
 
 def test_the_socket_can_be_tuned() -> None:

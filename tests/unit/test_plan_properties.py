@@ -54,7 +54,11 @@ RIGHT: dict[str, list[Any]] = {
         {"locations": {"/events": {"stream": True}, "/": {"read_timeout": 90}}, "max_body": "0", "extra": "gzip on;"},
     ],
     "limits": [{"memory": "1G", "cpu": "150%", "nofile": 4096, "tasks": 64, "nproc": 64}],
-    "systemd": [{"hardening": "strict"}, {"Service": {"Nice": 5}, "Unit": {"After": ["redis.service"]}}],
+    "systemd": [
+        {"hardening": "isolated"},
+        {"hardening": False},
+        {"Service": {"Nice": 5}, "Unit": {"After": ["redis.service"]}},
+    ],
     "logs": [{"access": "classic", "rotate": 0}, {"access": "none", "maxsize": "10M"}, {"to": "journal"}],
     "keep": [1, 20],
 }

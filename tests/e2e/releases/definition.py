@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import HARDENED
+from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import STRICT
 
 SITE = """
 import json, os, time
@@ -56,7 +56,7 @@ def entry(source: Path | dict[str, Any], name: str = "blog", **changes: Any) -> 
         "ExecStart": f"{release}/venv/bin/gunicorn --config {release}/gunicorn.conf.py",
         "KillMode": "mixed",
         "TimeoutStopSec": 40,
-        **HARDENED,
+        **STRICT,
         "LimitCORE": 0,
         "MemoryMax": "512M",
         "TasksMax": 200,
