@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,12 +36,16 @@ BOOT_SECONDS = 90
 
 @dataclass(frozen=True)
 class Host:
-    """A test host as its labels describe it. `ports` maps the host's own ports to those on 127.0.0.1."""
+    """A test host as its labels describe it.
+
+    `ports` maps the host's own ports to those on 127.0.0.1, `addresses` its networks to its addresses there.
+    """
 
     name: str
     debian: str
     ports: dict[str, int]
     running: bool
+    addresses: dict[str, str] = field(default_factory=dict)
 
     @property
     def container(self) -> str:
@@ -66,7 +70,10 @@ def find_hosts(engine: Engine) -> list[Host]:
         labels: dict[str, str] = item["Config"]["Labels"]
         ports = json.loads(labels["flaskworks.ports"])
         running = bool(item["State"]["Running"])
-        found.append(Host(labels["flaskworks.host"], labels["flaskworks.debian"], ports, running))
+        prefix = container_name("")
+        networks: dict[str, dict[str, str]] = item["NetworkSettings"]["Networks"]
+        addresses = {key.removeprefix(prefix): each["IPAddress"] for key, each in networks.items() if prefix in key}
+        found.append(Host(labels["flaskworks.host"], labels["flaskworks.debian"], ports, running, addresses))
     return sorted(found, key=lambda host: host.name)
 
 
@@ -106,9 +113,26 @@ def ensure_key() -> str:
     return KEY.with_suffix(".pub").read_text().strip()
 
 
-def create(engine: Engine, name: str, debian: str, publish: list[str], hostname: str) -> Host:
+def ensure_network(engine: Engine, name: str) -> str:
+    """The engine's name of a network of this checkout, which is made unless it is there."""
+    full = container_name(name)
+    if engine.run("network", "inspect", full, check=False).returncode:
+        engine.run("network", "create", f"--label=flaskworks.checkout={CHECKOUT}", full)
+    return full
+
+
+def remove_networks(engine: Engine, prefix: str) -> None:
+    """Remove this checkout's networks whose names begin so; one that a host still has stays."""
+    listed = engine.run("network", "ls", "--format={{.Name}}", f"--filter=label=flaskworks.checkout={CHECKOUT}").stdout
+    for full in listed.split():
+        if full.startswith(container_name(prefix)):
+            engine.run("network", "rm", full, check=False)
+
+
+def create(engine: Engine, name: str, debian: str, publish: list[str], networks: list[str], hostname: str) -> Host:
     """Start a new container. Raises HostError when the engine refuses."""
     image = ensure_image(engine, debian, CACHE)
+    names = [ensure_network(engine, network) for network in networks]
     for attempt in range(3):
         inside = ["22", *publish]
         ports = dict(zip(inside, free_ports(len(inside)), strict=True))
@@ -120,6 +144,7 @@ def create(engine: Engine, name: str, debian: str, publish: list[str], hostname:
                 *(f"--name={container_name(name)}", f"--hostname={hostname}"),
                 *(f"--label=flaskworks.{key}={value}" for key, value in labels.items()),
                 *(f"--publish=127.0.0.1:{outside}:{port}" for port, outside in ports.items()),
+                *(f"--network={first}" for first in names[:1]),
                 *(image, "/sbin/init"),
             )
         except HostError as error:
@@ -129,7 +154,10 @@ def create(engine: Engine, name: str, debian: str, publish: list[str], hostname:
                 raise
         else:
             break
-    return Host(name, debian, ports, running=True)
+    # Not every Docker takes two networks at once.
+    for network in names[1:]:
+        engine.run("network", "connect", network, container_name(name))
+    return get_host(engine, name)
 
 
 def wait_booted(engine: Engine, host: Host) -> None:
@@ -209,6 +237,7 @@ def inventory(host: Host, inventory_name: str) -> str:
         "ansible_ssh_private_key_file": str(KEY),
         "ansible_ssh_common_args": options,
         "published_ports": published,
+        **({"network_addresses": host.addresses} if host.addresses else {}),
         "test_host_name": host.name,
         "debian_release": host.debian,
     }
@@ -227,8 +256,10 @@ def up(engine: Engine, args: argparse.Namespace) -> None:
         raise HostError(
             f"{args.name} exists with Debian {host.debian} and ports {list(host.ports)}: take it down first"
         )
+    if host and set(args.network) - set(host.addresses):
+        raise HostError(f"{args.name} exists with the networks {list(host.addresses)}: take it down first")
     if host is None:
-        host = create(engine, args.name, args.debian, publish, alias)
+        host = create(engine, args.name, args.debian, publish, args.network, alias)
     elif not host.running:
         engine.run("start", host.container)
     wait_booted(engine, host)
@@ -257,6 +288,8 @@ def down(engine: Engine, args: argparse.Namespace) -> None:
     for host in find_hosts(engine):
         if host.name == args.name:
             remove(engine, host)
+            for network in host.addresses:
+                remove_networks(engine, network)
     if args.inventory:
         args.inventory.unlink(missing_ok=True)
 
@@ -277,6 +310,7 @@ def clean(engine: Engine, args: argparse.Namespace) -> None:
     for host in find_hosts(engine):
         if host.name.startswith(args.prefix):
             remove(engine, host)
+    remove_networks(engine, args.prefix)
     if args.images:
         remove_images(engine)
 
@@ -304,6 +338,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     sub = command("up", up, "boot a host, or use the one that is there, and write its inventory")
     sub.add_argument("--debian", required=True, choices=sorted(SUITES))
     sub.add_argument("--publish", action="append", default=[], metavar="PORT", help="a port to reach through 127.0.0.1")
+    sub.add_argument(
+        "--network", action="append", default=[], metavar="NAME", help="a network of its own, which is made if need be"
+    )
     sub.add_argument("--inventory", type=Path, metavar="FILE")
     sub.add_argument("--inventory-name", metavar="NAME", help="its name in the inventory (default: its own)")
     sub = command("down", down, "remove a host")

@@ -1,0 +1,149 @@
+"""For each Debian a host with sites and one outside, which attacks it. Both Debians are brought up and attacked at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.status.conftest import HOSTS, ROOT, Machine
+
+DEBIANS = os.environ.get("EDGE_TEST_DEBIAN", "12,13").split(",")
+KEEP = bool(os.environ.get("EDGE_TEST_KEEP"))
+# Where the results of a run are kept, for docs/attacks.md.
+STORE = os.environ.get("EDGE_TEST_STORE", "")
+PORTS = [22, 80]
+APPS: dict[str, dict[str, Any]] = {
+    "mirror": {
+        "static": {"/static/": "src:static/", "/media/": "shared:media/"},
+        "nginx": {"locations": {"/ws": {"websocket": True}, "/events": {"stream": True}}},
+    },
+    "tornado": {"server": {"worker_class": "tornado", "workers": 2}},
+    "alone": {"server": "gevent"},
+}
+# What nobody may fetch: the table looks for these marks. Made here, so that no such file is part of the project.
+HIDDEN = (".env", ".htpasswd", "deep/.hidden/file.txt")
+UPLOADS = """
+cd /srv/mirror/shared
+echo picture >media/picture.txt; echo MARK-OF-A-HIDDEN-FILE >media/.hidden; mkdir media/deep
+echo MARK-OF-THE-DATABASE >instance/data.db
+ln -s /etc/passwd media/passwd; ln -s ../../../../../../etc/passwd media/deep/passwd
+ln -s ../instance/data.db media/database; ln -s .. media/out; ln -s / media/host; ln -s /srv/mirror/current/src media/release
+chmod -R o+rX . ; chmod o+x /srv/mirror/shared
+"""
+
+
+def entry(name: str, source: Path, trusted: str) -> dict[str, Any]:
+    """One application as an inventory has it."""
+    own = APPS.get(name, {})
+    whole = {"source": {"path": str(source)}, "wsgi": "mirror:app", "domains": [f"{name}.test"], "server": {"workers": 2}}
+    nginx = {"trusted_proxies": [trusted]} if name == "tornado" else {}
+    return {**whole, "shared": ["media", "instance", "seen"], **own, "nginx": {**nginx, **own.get("nginx", {})}}
+
+
+@dataclass
+class Edge:
+    """Two hosts, and what one saw when it attacked the other."""
+
+    debian: str
+    inside: Machine
+    outside: Machine
+    address: str
+    attacker: str
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def trusted(self) -> str:
+        """A second address of the attacker, which the site `tornado` takes for a proxy."""
+        return f"{self.attacker.rpartition('.')[0]}.200"
+
+    def deploy(self, apps: dict[str, Any], *options: str) -> None:
+        """Bring the inside host to this inventory."""
+        names = r"^(PIP|UV)_(INDEX_URL|DEFAULT_INDEX)$"
+        index = {name: value for name, value in os.environ.items() if re.match(names, name)}
+        variables = self.inside.folder / "vars.json"
+        variables.write_text(json.dumps({"flask_apps": apps, "flask_apps_build_env": index}))
+        done = self.inside.play("site.yml", "-e", f"@{variables}", *options)
+        assert done.status == 0, done.output[-5000:]
+
+    def prepare(self, source: Path) -> None:
+        """Bring the sites up, and the attacker into position."""
+        self.deploy({name: entry(name, source, self.trusted) for name in APPS})
+        self.inside.root(f"test -e /srv/mirror/shared/media/picture.txt || runuser -u mirror -- sh -ec {shlex.quote(UPLOADS)}")
+        inner = self.inside.facts["network_addresses"][f"edge{self.debian}-in"]
+        self.outside.root(
+            f"ip address replace {self.trusted}/24 dev eth0; ip route replace {inner.rpartition('.')[0]}.0/24 via {self.address}"
+        )
+        packed = subprocess.run(
+            ["tar", "--create", "--exclude=__pycache__", "attacks"], cwd=ROOT / "tests", capture_output=True, check=True
+        )
+        subprocess.run([*self.outside.ssh(), "tar --extract"], input=packed.stdout, check=True)
+        marks = {"own": self.attacker, "inner": inner, "ports": ",".join(map(str, PORTS))}
+        sites = {name: {"address": self.address, "port": 80, "host": f"{name}.test", "marks": marks} for name in APPS}
+        sites["proxied"] = sites["tornado"]
+        sites["proxied by a trusted one"] = {**sites["tornado"], "source": self.trusted}
+        subprocess.run([*self.outside.ssh(), "cat >sites.json"], input=json.dumps(sites).encode(), check=True)
+
+    def attack(self, only: str = "") -> list[dict[str, Any]]:
+        """Run the table on the outside host."""
+        done = self.outside.run(f"timeout 150 python3 -m attacks sites.json --only {shlex.quote(only)}")
+        assert done.status == 0, done.errors[-3000:]
+        found: list[dict[str, Any]] = json.loads(done.output)["attacks"]
+        return found
+
+
+def bring(debian: str, folder: Path) -> Edge:
+    """Boot two hosts, deploy, attack."""
+    machines = []
+    networks = [[f"edge{debian}-in", f"edge{debian}-out"], [f"edge{debian}-out"]]
+    for name, wanted in zip((f"edge{debian}", f"edge{debian}-outside"), networks, strict=True):
+        inventory = folder / f"{name}.yml"
+        up = ["up", "--name", name, "--debian", debian, "--inventory", str(inventory)]
+        subprocess.run([sys.executable, str(HOSTS), *up, *(f"--network={each}" for each in wanted)], check=True)
+        (folder / name).mkdir()
+        machines.append(Machine(name, inventory, folder / name))
+    inside, outside = machines
+    own = [machine.facts["network_addresses"][f"edge{debian}-out"] for machine in machines]
+    edge = Edge(debian, inside, outside, *own)
+    source = folder / "site"
+    shutil.copytree(ROOT / "tests/apps/mirror", source)
+    for name in HIDDEN:
+        path = source / "static" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("MARK-OF-A-HIDDEN-FILE\n")
+    (source / "static/large.txt").write_text("0123456789\n" * 1000)
+    edge.prepare(source)
+    edge.results = edge.attack()
+    return edge
+
+
+@pytest.fixture(scope="session")
+def edges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Edge]]:
+    """Both, attacked."""
+    down = [[sys.executable, str(HOSTS), "down", "--name", f"edge{debian}{end}"] for debian in DEBIANS for end in ("-outside", "")]
+    if not KEEP:
+        for words in down:
+            subprocess.run(words, check=False, capture_output=True)
+    folders = {debian: tmp_path_factory.mktemp(f"edge{debian}") for debian in DEBIANS}
+    with ThreadPoolExecutor(len(DEBIANS)) as pool:
+        started = {debian: pool.submit(bring, debian, folder) for debian, folder in folders.items()}
+        found = {debian: future.result() for debian, future in started.items()}
+    yield found
+    if not KEEP:
+        for words in down:
+            subprocess.run(words, check=True)
+
+
+@pytest.fixture(params=DEBIANS)
+def edge(request: pytest.FixtureRequest, edges: dict[str, Edge]) -> Edge:
+    return edges[request.param]
