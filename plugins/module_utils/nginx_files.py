@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import Problem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
 
 Entry = Mapping[str, Any]
 
@@ -103,7 +104,11 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "listens": [listen + suffix for listen in _listens(set(site["listen"]), ipv6)],
         "server_names": [server_name.lower() for server_name in site["server_names"]],
         "upstream": f"http://{upstream}",
-        "aliases": [alias for url, paths in sorted(site["aliases"].items()) for alias in _aliases(url, paths)],
+        "aliases": [
+            {**alias, "uploads": _directory(url) in map(_directory, site["uploads"])}
+            for url, paths in sorted(site["aliases"].items())
+            for alias in _aliases(url, paths)
+        ],
         "includes": site["includes"],
         "locations": dict(sorted({"/": _location({}, site), **locations}.items())),
         "max_body": site["max_body"],
@@ -219,6 +224,9 @@ def _path_faults(site: Entry) -> Iterator[tuple[str, str]]:
                 yield f"aliases.{url}", text
             elif tried.count(path) > 1:
                 yield f"aliases.{url}", f"{path!r} is listed twice: a file that it lacks is not there the second time"
+    for url in site["uploads"]:
+        if _directory(url) not in aliases:
+            yield "uploads", f"{url!r} is none of the aliases; {hint(_directory(url), aliases)}"
     for url, location in site["locations"].items():
         key = f"locations.{url}"
         if not url or not _URL.fullmatch(url):

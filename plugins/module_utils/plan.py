@@ -17,6 +17,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import check_manager
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_served_code import check_served_code
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import check_server, check_type
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
 
@@ -32,6 +33,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (web.check_domains, frozenset({"domains"})),
     (web.check_ports, frozenset({"nginx"})),
     (web.check_static, frozenset({"static", "shared", "nginx"})),
+    (check_served_code, frozenset({"static", "wsgi"})),
     (web.check_nginx, frozenset({"nginx"})),
     (web.check_health, frozenset({"health", "static"})),
     (check_server, frozenset({"server", "logs"})),

@@ -318,6 +318,7 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
         "default_server": not entry["domains"],
         "upstream": f"unix:{base}/current/gunicorn.sock",
         "aliases": {url: _served(base, url, target) for url, target in sorted(entry["static"].items())},
+        "uploads": [url for url, target in sorted(entry["static"].items()) if target.startswith("shared:")],
         "max_body": nginx["max_body"],
         "locations": {
             url: {key: value for key, value in location.items() if value}

@@ -64,6 +64,7 @@ RULES = {
     "server-keys": "a server is given what means something to it",
     "shared": "a shared directory is a relative path inside the source, and not inside another",
     "source": "the code comes from one place, and all keys of its source belong to it",
+    "static-code": "static files are not the application's own code",
     "static-location": "a path is either static or a location",
     "static-shared": "what is served from shared is listed there",
     "static-target": "static files come from a directory of the source, of shared or of a package",

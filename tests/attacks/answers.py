@@ -74,7 +74,7 @@ def _range(value: str) -> Try:
         whole = site.get("/static/large.txt")
         got = site.get("/static/large.txt", f"Range: {value}")
         limit = len(whole.body) * 1.2 + 20000
-        good = got.status in (200, 206, 416) and len(got.raw) < limit
+        good = got.status in (200, 206, 400, 416) and len(got.raw) < limit
         return Seen(f"{got}, {len(got.raw)} bytes for a file of {len(whole.body)}", good)
 
     return try_it
@@ -82,7 +82,7 @@ def _range(value: str) -> Try:
 
 for _name, _value in {
     "1,300 ranges over each other": "bytes=" + ",".join(f"{n}-" for n in range(1300)),
-    "1,000 ranges of one byte": "bytes=" + ",".join(f"{n * 2}-{n * 2}" for n in range(1000)),
+    "750 ranges of one byte": "bytes=" + ",".join(f"{n * 2}-{n * 2}" for n in range(750)),
     "1,000 times the first byte": "bytes=" + ",".join(["0-0"] * 1000),
     "beyond 64 bits": "bytes=-9223372036854775809, -9223372036854775608",
     "from the end to the beginning": "bytes=500-100",

@@ -36,7 +36,6 @@ FORGERIES = {
     "Remote-User": "admin",
     "X-Authenticated-User": "admin",
     "X-WebAuth-User": "admin",
-    "X-User": "admin",
     "Forwarded": f"for={FAKE};proto=https;host={ELSEWHERE}",
     "X-Real-IP": FAKE,
     "X-Client-IP": FAKE,
@@ -63,8 +62,6 @@ FORGERIES = {
     "Path-Info": "/evil",
     "Proxy": f"http://{FAKE}:8080",
     "X-Request-ID": "chosen-by-the-client",
-    "X-Accel-Redirect": "/media/picture.txt",
-    "X-Sendfile-Type": "X-Accel-Redirect",
     "X-SSL-Client-Verify": "SUCCESS",
     "X-SSL-Client-S-DN": "CN=admin",
     "X-Client-Verify": "SUCCESS",
@@ -139,7 +136,22 @@ def trusted(field: Field) -> Seen:
     return Seen(f"{saw['remote']}, {saw['scheme']}", (saw["remote"], saw["scheme"]) == (FAKE, "https"))
 
 
-@attack("trusted proxies", "the same from an address beside it", TRUTH)
+@attack("trusted proxies", "X-Forwarded-User from a proxy that is trusted", "the application sees who the proxy says it is")
+def signed_in(field: Field) -> Seen:
+    site = field["proxied by a trusted one"]
+    saw = site.get("/told", f"X-Forwarded-For: {FAKE}", "X-Forwarded-User: ada", "X-Forwarded-Uri: /evil").json()
+    got = [saw["headers"].get(name) for name in ("X-Forwarded-User", "X-Forwarded-Uri")]
+    return Seen(str(got), got == ["ada", None])
+
+
+@attack("trusted proxies", "X-Forwarded-User from an address beside it", TRUTH)
+def signed_in_by_itself(field: Field) -> Seen:
+    site = field["proxied"]
+    answer = site.get("/told", f"X-Forwarded-For: {FAKE}", "X-Forwarded-User: ada")
+    return believed(site, answer, "X-Forwarded-User", "ada", site.marks["own"])
+
+
+@attack("trusted proxies", "X-Forwarded-For and -Proto from an address beside it", TRUTH)
 def untrusted(field: Field) -> Seen:
     site = field["proxied"]
     answer = site.get("/told", f"X-Forwarded-For: {FAKE}", "X-Forwarded-Proto: https")

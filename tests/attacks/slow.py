@@ -103,7 +103,9 @@ def ended(field: Field) -> Seen:
         client.settimeout(20)
         try:
             got = client.recv(100)
-        except OSError:
+        except ConnectionError:
+            got = b""
+        except TimeoutError:
             return Seen("still open after 20 s", False)
     took = time.monotonic() - started
     return Seen(f"ended after {took:.0f} s{', with ' + got.split()[1].decode() if got else ''}", True)

@@ -87,8 +87,9 @@ def test_gixy_reads_the_sites(tmp_path: Path) -> None:
 
 def test_both_sides_of_an_alias_end_in_a_slash() -> None:
     text = site({"aliases": {"/static": "/srv/x", "/media/": "/srv/y/"}})
-    assert "location ^~ /static/ {\n        alias /srv/x/;" in text
-    assert "location ^~ /media/ {\n        alias /srv/y/;" in text
+    assert re.findall(r"location \^~ (\S+) \{.*?\n        alias (\S+);", text, re.DOTALL) == [
+        ("/media/", "/srv/y/"), ("/static/", "/srv/x/"),
+    ]  # fmt: skip
 
 
 def test_a_list_of_directories_is_tried_in_its_order() -> None:
@@ -106,6 +107,15 @@ def test_a_list_of_directories_is_tried_in_its_order() -> None:
 def test_one_directory_is_as_a_list_of_one() -> None:
     assert site({"aliases": {"/static": "/srv/x"}}) == site({"aliases": {"/static/": ["/srv/x/"]}})
     assert "error_page" not in site({"aliases": {"/static": "/srv/x"}})
+
+
+def test_links_are_not_followed_where_others_write() -> None:
+    text = site({"aliases": {"/static": ["/srv/new", "/srv/old"], "/media": "/srv/y"}, "uploads": ["/media"]})
+    assert re.findall(r"disable_symlinks .*;", text) == ["disable_symlinks on from=/srv/y;"]
+    assert text.count('if ($uri ~ "/\\.(?!well-known/)") {') == 3
+    checked = sites({"x": {"upstream": "127.0.0.1:1", "server_names": ["x.test"], "uploads": ["/media/"]}})
+    (problem,) = check_sites(checked)
+    assert "'/media/' is none of the aliases" in str(problem)
 
 
 def test_files_of_the_host_are_read_before_every_location() -> None:

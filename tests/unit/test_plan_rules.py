@@ -44,6 +44,27 @@ def test_a_case_breaks_its_rule_and_no_other(case: dict[str, Any]) -> None:
     assert case["says"] in str(found[0])
 
 
+@pytest.mark.parametrize(
+    ("target", "wsgi", "held"),
+    [
+        ("src:blog/", "blog:app", True),
+        ("src:blog/", "blog.wsgi:create_app()", True),
+        ("src:src/", "blog:app", True),
+        ("src:src/blog/", "blog:app", True),
+        ("package:blog/", "blog:app", True),
+        ("src:blog/static/", "blog:app", False),
+        ("src:static/", "blog:app", False),
+        ("src:static/blog/", "blog:app", False),
+        ("package:admin/static/", "blog:app", False),
+        ("shared:blog/", "blog:app", False),
+    ],
+)
+def test_code_is_no_static_file(target: str, wsgi: str, held: bool) -> None:
+    assert blog(static={"/static/": target}, wsgi=wsgi, shared=["blog"] if target.startswith("shared:") else []) == (
+        [("static-code", "static./static/")] if held else []
+    )
+
+
 def test_the_development_server_is_for_inventories_that_say_so() -> None:
     made = make_plan(SPEC, {"blog": {**GOOD, "server": "flask"}}, allow_dev_server=True)["releases"]["blog"]
     assert made["server"]["type"] == "flask"
