@@ -9,7 +9,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 RUN := $(VENV)/bin/python tests/run.py
 
 .DEFAULT_GOAL := help
-.PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop bench-cutover bench-serve bench-report docs lock build clean venv
+.PHONY: help check test lint unit sanity scenario demo demo-destroy bench bench-noop bench-cutover bench-serve bench-report attacks attacks-report docs lock build clean venv
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,6 +65,14 @@ bench-report: ## Write the pictures and tables of docs/benchmarks.md from bench/
 	@tests/bootstrap
 	$(VENV)/bin/python bench/cutover_report.py
 	$(VENV)/bin/python bench/serve_report.py
+
+attacks: ## Attack sites from an outside host, and keep the result for docs/attacks.md
+	@tests/bootstrap hosts
+	EDGE_TEST_STORE=$(CURDIR)/tests/attacks/result.json pytest tests/e2e/edge
+
+attacks-report: ## Write the table of docs/attacks.md from the kept result
+	@tests/bootstrap
+	$(VENV)/bin/python tests/attacks/report.py
 
 docs: ## Write docs/reference from argument_specs and plugin documentation
 	@tests/bootstrap

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -102,6 +103,15 @@ class Edge:
         return found
 
 
+def stored(edge: Edge) -> dict[str, Any]:
+    """What docs/attacks.md tells of a run."""
+    nginx = edge.inside.root("nginx -v 2>&1").strip().replace("nginx version: ", "")
+    server = edge.inside.root("/srv/mirror/current/venv/bin/gunicorn --version").strip()
+    python = edge.inside.root("python3 --version").strip()
+    words = " and ".join([", ".join([nginx, server]), python]).replace(" (version ", "/").replace(")", "")
+    return {"debian": edge.debian, "versions": words, "attacks": edge.results}
+
+
 def bring(debian: str, folder: Path) -> Edge:
     """Boot two hosts, deploy, attack."""
     machines = []
@@ -138,6 +148,9 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Edge]]
     with ThreadPoolExecutor(len(DEBIANS)) as pool:
         started = {debian: pool.submit(bring, debian, folder) for debian, folder in folders.items()}
         found = {debian: future.result() for debian, future in started.items()}
+    if STORE:
+        kept = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "hosts": [stored(edge) for edge in found.values()]}
+        Path(STORE).write_text(json.dumps(kept, indent=1) + "\n")
     yield found
     if not KEEP:
         for words in down:
