@@ -7,7 +7,13 @@ import re
 from attacks.table import Field, Seen, Try, add, attack
 from attacks.wire import Site
 
-SPLIT = ("%0d%0aX-Injected:%20yes", "%0aX-Injected:%20yes", "%0d%0a%0d%0a<html>", "%E5%98%8D%E5%98%8AX-Injected:%20yes", "%u000aX-Injected:%20yes")
+SPLIT = (
+    "%0d%0aX-Injected:%20yes",
+    "%0aX-Injected:%20yes",
+    "%0d%0a%0d%0a<html>",
+    "%E5%98%8D%E5%98%8AX-Injected:%20yes",
+    "%u000aX-Injected:%20yes",
+)
 NONE = "no header of the visitor's making; what redirects leads to the site itself"
 # Each is asked with each of the forms above at its end.
 PLACES = ("/go?to=/next", "/cookie?value=x", "/static/deep", "/old", "/moved/", "/")
@@ -112,4 +118,9 @@ def traceback(field: Field) -> Seen:
 @attack("answers", "/console and ?__debugger__=yes", "no debugger")
 def debugger(field: Field) -> Seen:
     got = [field["mirror"].get(path) for path in ("/console", "/?__debugger__=yes&cmd=resource&f=debugger.js")]
-    return Seen(", ".join(map(str, got)), not any(b"EVALEX" in answer.raw or b"debugger.js" in answer.raw.lower() and not answer.json() for answer in got))
+    return Seen(
+        ", ".join(map(str, got)),
+        not any(
+            b"EVALEX" in answer.raw or (b"debugger.js" in answer.raw.lower() and not answer.json()) for answer in got
+        ),
+    )

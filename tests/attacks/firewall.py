@@ -10,7 +10,13 @@ import time
 from attacks.table import Field, Seen, attack
 
 # Those of application servers, databases and tools, and the first thousand.
-PORTS = sorted({*range(1, 1025), 2375, 2376, 3000, 3306, 4000, 4369, 5000, 5001, 5432, 5672, 6379, 7000, 8000, 8001, 8002, 8008, 8080, 8081, 8443, 8787, 8888, 9000, 9001, 9090, 9100, 9191, 11211, 15672, 27017})  # fmt: skip
+PORTS = sorted(
+    {
+        *range(1, 1025),
+        *(2375, 2376, 3000, 3306, 4000, 4369, 5000, 5001, 5432, 5672, 6379, 7000, 8000, 8001, 8002, 8008, 8080, 8081),
+        *(8443, 8787, 8888, 9000, 9001, 9090, 9100, 9191, 11211, 15672, 27017),
+    }
+)
 
 
 def open_ports(address: str, ports: list[int], seconds: float = 2.5) -> list[int]:

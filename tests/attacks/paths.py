@@ -115,7 +115,9 @@ for _target in (
     add("links in uploads", _target, "the link is not followed: 403 or 404", _fetch(_target))
 
 
-@attack("path traversal", "what is served: /static/style.css and /media/picture.txt", "both 200: the rows above mean it")
+@attack(
+    "path traversal", "what is served: /static/style.css and /media/picture.txt", "both 200: the rows above mean it"
+)
 def served(field: Field) -> Seen:
     got = [field["mirror"].get(path) for path in ("/static/style.css", "/media/picture.txt")]
     good = [answer.status for answer in got] == [200, 200] and all(not answer.json() for answer in got)

@@ -1,4 +1,4 @@
-"""The table of docs/attacks.md from a stored run: `python tests/attacks/report.py`, which `make attacks-report` calls."""
+"""The tables of docs/attacks.md from a stored run: `make attacks-report`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def section(group: str, names: Sequence[str], runs: Mapping[str, Mapping[str, Ro
     same = len(expected) == 1
     lines = ["", f"### {group[0].upper()}{group[1:]}", ""]
     lines += [f"Expected: {expected[0]}.", ""] if same else []
-    lines += ["| sent | seen | held |", "|---|---|---|"] if same else ["| sent | expected | seen | held |", "|---|---|---|---|"]
+    titles = ["sent", *([] if same else ["expected"]), "seen", "held"]
+    lines += [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, row in rows.items():
         held = "yes" if all(each["verdict"] == "held" for each in row.values()) else "**no**"
         wanted = [] if same else [as_cell(next(iter(row.values()))["expected"])]

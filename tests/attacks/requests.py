@@ -44,7 +44,9 @@ for _name, _try in {
     "a header of 9,000 bytes": _line(b"GET / HTTP/1.1", b"Host: {H}", b"X-Big: " + BIG),
     "a header of 2 MB": _line(b"GET / HTTP/1.1", b"Host: {H}", b"X-Big: " + b"x" * 2_000_000),
     "a header name of 9,000 bytes": _line(b"GET / HTTP/1.1", b"Host: {H}", BIG + b": x"),
-    "1,000 headers of 100 bytes": _line(b"GET / HTTP/1.1", b"Host: {H}", *[b"X-%d: " % n + b"y" * 90 for n in range(1000)]),
+    "1,000 headers of 100 bytes": _line(
+        b"GET / HTTP/1.1", b"Host: {H}", *[b"X-%d: " % n + b"y" * 90 for n in range(1000)]
+    ),
     "20,000 empty headers": _line(b"GET / HTTP/1.1", b"Host: {H}", *[b"X-%d:" % n for n in range(20000)]),
     "a cookie of 9,000 bytes": _line(b"GET / HTTP/1.1", b"Host: {H}", b"Cookie: a=" + BIG),
 }.items():

@@ -12,8 +12,9 @@ from attacks.table import Field, Seen, attack
 from attacks.wire import Site
 
 CONNECTIONS = 450
-SECONDS = 8.0
+SECONDS = 6.0
 EVERY = 0.1
+SETTLED = 8.0
 
 
 def visit(site: Site, seconds: float) -> list[float]:
@@ -38,6 +39,10 @@ def beside(site: Site, first: bytes, drop: Callable[[socket.socket], None]) -> t
                 client = site.connect(3)
                 held.append(client)
                 client.sendall(first)
+        # What they asked for is work like any other; it is their slowness that is measured.
+        until = time.monotonic() + SETTLED
+        while time.monotonic() < until and max(visit(site, EVERY * 3)) > 0.2:
+            pass
         stop = threading.Event()
 
         def drip() -> None:

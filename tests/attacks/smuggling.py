@@ -12,8 +12,8 @@ SERVERS = ("mirror", "tornado", "alone")
 # What only a hidden request says.
 FORGED = "6.6.6.6"
 
-# Lines of the head, then the body. {M} is the mark, {H} the host, {L} the length of the body, {S} a whole hidden request
-# and {D} its length as a chunk has it.
+# Lines of the head, then the body. {L} is the length of the body, {S} a whole hidden request, {D} its length as a chunk
+# has it.
 CL, TE = "Content-Length: {L}", "Transfer-Encoding: chunked"
 HIDDEN = "0\r\n\r\n{S}"
 CHUNK = "{D}\r\n{S}\r\n0\r\n\r\n"
@@ -72,8 +72,8 @@ FRAMES: dict[str, tuple[list[str], str]] = {
     "chunk without its end of line": ([TE], "5\r\nhello0\r\n\r\n{S}"),
     "chunk size, blank behind it": ([TE], "5 \r\nhello\r\n0\r\n\r\n{B}"),
     "trailers that look like a head": ([TE], "0\r\nContent-Length: 5\r\nX-Real-IP: 6.6.6.6\r\n\r\n{B}"),
-    "upgrade to h2c": (["Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA", "Connection: Upgrade, HTTP2-Settings"], "{S}"),
-    "upgrade to a websocket, then a request": (["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 777"], "{S}"),
+    "upgrade to h2c": (["Upgrade: h2c", "HTTP2-Settings: AAMAAABk", "Connection: Upgrade, HTTP2-Settings"], "{S}"),
+    "upgrade to a websocket, then a request": (["Upgrade: websocket", "Connection: Upgrade"], "{S}"),
     "Expect, obfuscated": ([CL, "Expect: y 100-continue"], "{S}"),
     "Expect twice": ([CL, "Expect: 100-continue", "Expect: x"], "{S}"),
 }  # fmt: skip
@@ -121,7 +121,9 @@ def _try(server: str, name: str, path: str) -> Try:
     def try_it(field: Field) -> Seen:
         site = field[server]
         pipelined = name.startswith(PIPELINED)
-        return judged(site, field.mark, framed(name, field.mark, site.host, path.format(field.mark)), pipelined=pipelined)
+        return judged(
+            site, field.mark, framed(name, field.mark, site.host, path.format(field.mark)), pipelined=pipelined
+        )
 
     return try_it
 

@@ -1,4 +1,4 @@
-"""For each Debian a host with sites and one outside, which attacks it. Both Debians are brought up and attacked at once."""
+"""For each Debian a host with sites, and one outside that attacks it. Both Debians are attacked at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ cd /srv/mirror/shared
 echo picture >media/picture.txt; echo MARK-OF-A-HIDDEN-FILE >media/.hidden; mkdir media/deep
 echo MARK-OF-THE-DATABASE >instance/data.db
 ln -s /etc/passwd media/passwd; ln -s ../../../../../../etc/passwd media/deep/passwd
-ln -s ../instance/data.db media/database; ln -s .. media/out; ln -s / media/host; ln -s /srv/mirror/current/src media/release
+ln -s ../instance/data.db media/database; ln -s .. media/out; ln -s / media/host
+ln -s /srv/mirror/current/src media/release
 chmod -R o+rX . ; chmod o+x /srv/mirror/shared
 """
 
@@ -47,7 +48,12 @@ chmod -R o+rX . ; chmod o+x /srv/mirror/shared
 def entry(name: str, source: Path, trusted: str) -> dict[str, Any]:
     """One application as an inventory has it."""
     own = APPS.get(name, {})
-    whole = {"source": {"path": str(source)}, "wsgi": "mirror:app", "domains": [f"{name}.test"], "server": {"workers": 2}}
+    whole = {
+        "source": {"path": str(source)},
+        "wsgi": "mirror:app",
+        "domains": [f"{name}.test"],
+        "server": {"workers": 2},
+    }
     nginx = {"trusted_proxies": [trusted]} if name == "tornado" else {}
     return {**whole, "shared": ["media", "instance", "seen"], **own, "nginx": {**nginx, **own.get("nginx", {})}}
 
@@ -80,11 +86,12 @@ class Edge:
     def prepare(self, source: Path) -> None:
         """Bring the sites up, and the attacker into position."""
         self.deploy({name: entry(name, source, self.trusted) for name in APPS})
-        self.inside.root(f"test -e /srv/mirror/shared/media/picture.txt || runuser -u mirror -- sh -ec {shlex.quote(UPLOADS)}")
-        inner = self.inside.facts["network_addresses"][f"edge{self.debian}-in"]
-        self.outside.root(
-            f"ip address replace {self.trusted}/24 dev eth0; ip route replace {inner.rpartition('.')[0]}.0/24 via {self.address}"
+        self.inside.root(
+            f"test -e /srv/mirror/shared/media/picture.txt || runuser -u mirror -- sh -ec {shlex.quote(UPLOADS)}"
         )
+        inner = self.inside.facts["network_addresses"][f"edge{self.debian}-in"]
+        self.outside.root(f"ip address replace {self.trusted}/24 dev eth0")
+        self.outside.root(f"ip route replace {inner} via {self.address}")
         packed = subprocess.run(
             ["tar", "--create", "--exclude=__pycache__", "attacks"], cwd=ROOT / "tests", capture_output=True, check=True
         )
@@ -140,7 +147,11 @@ def bring(debian: str, folder: Path) -> Edge:
 @pytest.fixture(scope="session")
 def edges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Edge]]:
     """Both, attacked."""
-    down = [[sys.executable, str(HOSTS), "down", "--name", f"edge{debian}{end}"] for debian in DEBIANS for end in ("-outside", "")]
+    down = [
+        [sys.executable, str(HOSTS), "down", "--name", f"edge{debian}{end}"]
+        for debian in DEBIANS
+        for end in ("-outside", "")
+    ]
     if not KEEP:
         for words in down:
             subprocess.run(words, check=False, capture_output=True)
