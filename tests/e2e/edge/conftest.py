@@ -24,6 +24,16 @@ KEEP = bool(os.environ.get("EDGE_TEST_KEEP"))
 # Where the results of a run are kept, for docs/attacks.md.
 STORE = os.environ.get("EDGE_TEST_STORE", "")
 PORTS = [22, 80]
+# A visitor on the outside host: the address, a host, a path and a body; prints the status and the id of the request.
+ASK = """
+import http.client, sys
+address, host, path, body = sys.argv[1:]
+client = http.client.HTTPConnection(address, 80, timeout=20)
+headers = {"Host": host, **({"Content-Type": "application/x-www-form-urlencoded"} if body else {})}
+client.request("POST" if body else "GET", path, body or None, headers)
+answer = client.getresponse()
+print(answer.status, answer.headers["X-Request-ID"])
+"""
 APPS: dict[str, dict[str, Any]] = {
     "mirror": {
         "static": {"/static/": "src:static/", "/media/": "shared:media/"},
@@ -101,6 +111,12 @@ class Edge:
         sites["proxied"] = sites["tornado"]
         sites["proxied by a trusted one"] = {**sites["tornado"], "source": self.trusted}
         subprocess.run([*self.outside.ssh(), "cat >sites.json"], input=json.dumps(sites).encode(), check=True)
+
+    def ask(self, app: str, path: str, body: str = "") -> tuple[int, str]:
+        """Return the status of an answer, and the id of its request."""
+        words = ["python3", "-c", ASK, self.address, f"{app}.test", path, body]
+        status, identity = self.outside.root(shlex.join(words)).split()
+        return int(status), identity
 
     def attack(self, only: str = "") -> list[dict[str, Any]]:
         """Run the table on the outside host."""
