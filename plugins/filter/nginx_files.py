@@ -21,6 +21,10 @@ options:
     description: Connections that one worker process may hold.
     type: int
     required: true
+  client_header_timeout:
+    description: Seconds in which a client has to send the headers of a request.
+    type: int
+    required: true
   remove_default:
     description: Whether to switch off the welcome site that Debian enables.
     type: bool
@@ -40,7 +44,7 @@ EXAMPLES = """
   ansible.builtin.debug:
     msg: >-
       {{ nginx_sites | flaskworks.deploy.entries('nginx_sites')
-         | flaskworks.deploy.nginx_files(worker_connections=4096, remove_default=true,
+         | flaskworks.deploy.nginx_files(worker_connections=4096, client_header_timeout=15, remove_default=true,
                                          catch_all=true, ipv6=true) }}
 """
 
@@ -54,7 +58,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import check_sites, site_files
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import site_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 

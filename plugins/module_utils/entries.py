@@ -166,7 +166,9 @@ def _check_free(points: EntryPoints, key: str, value: Mapping[Any, Any], path: s
     cleaned: dict[str, Any] = {}
     problems: list[Problem] = []
     point = points.get(f"entry_{key}")
-    for name, item in value.items():
+    for said, item in value.items():
+        # Where entries have options of their own, their names are checked as well: 404 is as good as "404".
+        name = str(said) if point and isinstance(said, int) and not isinstance(said, bool) else said
         where = f"{path}.{name}"
         if not isinstance(name, str):
             problems.append(

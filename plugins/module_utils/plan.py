@@ -35,6 +35,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (web.check_static, frozenset({"static", "shared", "nginx"})),
     (check_served_code, frozenset({"static", "wsgi"})),
     (web.check_nginx, frozenset({"nginx"})),
+    (web.check_edge, frozenset({"nginx", "static"})),
     (web.check_health, frozenset({"health", "static"})),
     (check_server, frozenset({"server", "logs"})),
     (runtime.check_environment, frozenset({"env", "secrets"})),

@@ -8,6 +8,7 @@ import copy
 import re
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import BROTLI, KEYS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import (
     PACKAGES,
@@ -56,6 +57,7 @@ def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
     for entry in entries.values():
         wanted.update(entry["python"]["apt"])
         wanted.update({PACKAGES[entry["process_manager"]]} if entry["process_manager"] in PACKAGES else ())
+        wanted.update({BROTLI} if "brotli" in entry["nginx"]["static_compressed"] else ())
         wanted.update(interpreter_packages(entry["python"]["interpreter"]))
         url = entry["source"].get("git")
         if url:
@@ -321,9 +323,10 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
         "uploads": [url for url, target in sorted(entry["static"].items()) if target.startswith("shared:")],
         "max_body": nginx["max_body"],
         "locations": {
-            url: {key: value for key, value in location.items() if value}
+            url: {key: value for key, value in location.items() if value is not None}
             for url, location in sorted(nginx["locations"].items())
         },
+        **{key: nginx[key] for key in KEYS if nginx.get(key) is not None},
         "timeouts": nginx["timeouts"],
         "trusted_proxies": nginx["trusted_proxies"],
         "access_log": {"classic": "combined"}.get(entry["logs"]["access"], entry["logs"]["access"]),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import edge_faults
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import (
     Entry,
     Report,
@@ -168,9 +169,19 @@ def check_nginx(report: Report, entry: Entry) -> None:
             report.add(
                 "nginx-timeout", f"{key}.read_timeout", f"{location['read_timeout']} is not between 1 and 86400 seconds"
             )
+        if location.get("send_timeout") is not None and not 1 <= location["send_timeout"] <= 86400:
+            report.add(
+                "nginx-timeout", f"{key}.send_timeout", f"{location['send_timeout']} is not between 1 and 86400 seconds"
+            )
     urls = [url.rstrip("/") for url in nginx["locations"]]
     for url in sorted({url for url in urls if urls.count(url) > 1}):
         report.add("location", f"nginx.locations.{url}", "is there with and without a slash at the end: keep one")
+
+
+def check_edge(report: Report, entry: Entry) -> None:
+    """What nginx does for a site by itself; the rules are those of nginx_edge."""
+    for rule, key, text in edge_faults(entry["nginx"], entry["static"]):
+        report.add(rule, f"nginx.{key}", text)
 
 
 def _check_max_body(report: Report, key: str, size: str) -> None:

@@ -9,20 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import check_entries
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import check_sites, site_files, site_view
-from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import site_view
+from unit.nginx_rendered import TEMPLATES, files, rendered, site, sites
 
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(ROOT / "roles/nginx_sites/templates"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    keep_trailing_newline=True,
-)
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "blog": {
         "server_names": ["blog.example.org", "*.blog.example.org"],
         "upstream": "unix:/srv/blog/current/gunicorn.sock",
@@ -30,33 +22,46 @@ EVERYTHING = {
             "/static": ["/srv/blog/current/public/static", "/srv/blog/previous/public/static"],
             "/media/": "/srv/blog/current/public/media/",
         },
-        "locations": {"/events": {"stream": True}, "/ws": {"websocket": True}, "/up": {"max_body": "9m"}},
+        "locations": {
+            "/events": {"stream": True},
+            "/ws": {"websocket": True, "rate_limit": {"rate": 0}},
+            "/up": {"max_body": "9m", "buffering": False, "request_buffering": False, "send_timeout": 90},
+            "/login": {"rate_limit": {"rate": 5, "per": "minute", "burst": 0}},
+            "/admin/": {
+                "allow": ["10.0.0.0/8", "2001:db8::/32"],
+                "deny": ["10.1.2.3"],
+                "headers": {"X-Robots-Tag": "none"},
+            },
+            "/admin/events": {"stream": True},
+        },
         "trusted_proxies": ["192.0.2.0/24", "2001:db8::1"],
         "listen": [80, 81],
+        "rate_limit": {},
+        "headers": {"Content-Security-Policy": "default-src 'self'", "Referrer-Policy": "", "X-Frame-Options": "DENY"},
+        "hide_headers": ["X-Powered-By"],
+        "basic_auth": {"users": {"anna": "canary-of-anna"}, "except": ["/health", "/hooks/", "/media/"]},
+        "error_pages": {404: {"page": "/static/errors/404.html"}, "500": {"text": "<h1>It's $5</h1>"}},
+        "intercept_errors": True,
+        "redirects": {"/old": {"to": "/new"}, "/news/": {"to": "https://news.example.org/", "status": 302}},
+        "rewrites": [
+            {"match": "^/u/([0-9]+)$", "to": "/users/$1"},
+            {"match": "^/v([0-9])/([a-z]+)$", "to": "/api/$1/$2", "status": 301},
+        ],
+        "gzip": {"level": 5, "min_length": 256, "types": ["text/html", "text/css", "text/css"]},
+        "buffers": {"header": "32k", "number": 8, "request": "64k"},
+        "client": {
+            "header_timeout": 10,
+            "body_timeout": 20,
+            "send_timeout": 30,
+            "keepalive": 0,
+            "header_buffers": "4 16k",
+        },
+        "static_cache": {"others": 3600, "immutable": ["/static/dist/"]},
+        "uploads": ["/media/"],
+        "static_compressed": ["gzip"],
     },
     "shop": {"upstream": "127.0.0.1:8000", "default_server": True, "listen": [8080]},
 }
-
-
-def sites(entries: dict[str, Any]) -> dict[str, Any]:
-    checked, problems = check_entries(entry_points("nginx_sites"), entries, "nginx_sites")
-    assert not problems, problems
-    return checked
-
-
-def files(entries: dict[str, Any], **options: Any) -> dict[str, dict[str, Any]]:
-    defaults = {"worker_connections": 4096, "remove_default": True, "catch_all": True, "ipv6": True}
-    return site_files(sites(entries), **{**defaults, **options})
-
-
-def rendered(entries: dict[str, Any], path: str, **options: Any) -> str:
-    entry = files(entries, **options)[path]
-    return TEMPLATES.get_template(entry["template"]).render(**entry.get("vars", {}))
-
-
-def site(entry: dict[str, Any], **options: Any) -> str:
-    whole = {"server_names": ["x.test"], "upstream": "127.0.0.1:1", **entry}
-    return rendered({"x": whole}, "/etc/nginx/sites-available/x.conf", **options)
 
 
 def test_gixy_finds_nothing(tmp_path: Path) -> None:
@@ -69,7 +74,7 @@ def test_gixy_finds_nothing(tmp_path: Path) -> None:
             target.parent.mkdir(exist_ok=True)
             text = TEMPLATES.get_template(entry["template"]).render(**entry.get("vars", {}))
             target.write_text(text.replace("/etc/nginx/", f"{tmp_path}/"))
-    assert len(list(tmp_path.rglob("*.conf"))) == 6
+    assert len(list(tmp_path.rglob("*.conf"))) == 7
     # Its list of CVEs wants to know the version of an nginx that runs.
     gixy = str(Path(sys.executable).with_name("gixy"))
     argv = [gixy, "--format", "json", "--skips", "nginx_cves", str(tmp_path / "nginx.conf")]
@@ -101,12 +106,12 @@ def test_a_list_of_directories_is_tried_in_its_order() -> None:
     assert re.findall(r"alias (\S+);", text) == ["/srv/new/", "/srv/old/", "/srv/oldest/"]
     assert ["internal;" in body for dummy, body in blocks] == [False, True, True]
     assert ["error_page 404 = //next$uri;" in body for dummy, body in blocks] == [True, True, False]
-    assert all("log_not_found off;" in body and "nosniff always;" in body for dummy, body in blocks)
+    assert all("log_not_found off;" in body and "add_header X-Content-Type-Options " in body for dummy, body in blocks)
 
 
 def test_one_directory_is_as_a_list_of_one() -> None:
     assert site({"aliases": {"/static": "/srv/x"}}) == site({"aliases": {"/static/": ["/srv/x/"]}})
-    assert "error_page" not in site({"aliases": {"/static": "/srv/x"}})
+    assert "error_page 404" not in site({"aliases": {"/static": "/srv/x"}})
 
 
 def test_links_are_not_followed_where_others_write() -> None:
@@ -150,7 +155,7 @@ def test_each_answer_carries_the_id_of_its_request() -> None:
     """add_header in a location drops what the server block adds."""
     text = site({"aliases": {"/static": ["/srv/new", "/srv/old"]}, "locations": {"/ws": {"websocket": True}}})
     places = [block for block in re.split(r"\n    location ", text) if "add_header" in block]
-    assert len(places) == 3
+    assert len(places) == 4
     assert all("add_header X-Request-ID $nginx_sites_request_id always;" in block for block in places)
     assert "proxy_hide_header X-Request-ID;" in places[0]
 
@@ -183,6 +188,7 @@ def test_what_is_the_hosts_is_shared_by_the_owners() -> None:
     shared = {path for path, entry in files(EVERYTHING).items() if entry.get("shared")}
     assert shared == {
         "/etc/nginx/nginx.conf",
+        "/etc/nginx/conf.d/00-answers.conf",
         "/etc/nginx/conf.d/00-visitors.conf",
         "/etc/nginx/conf.d/00-unknown-hosts-80.conf",
         "/etc/nginx/conf.d/00-unknown-hosts-81.conf",

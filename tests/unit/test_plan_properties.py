@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import check_entries
 from ansible_collections.flaskworks.deploy.plugins.module_utils.logrotate_files import check_policies
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_files import check_sites
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import file_text

@@ -1,0 +1,375 @@
+"""What nginx does by itself at a site's edge: written as meant, or refused with the reason."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import KEYS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_transfer import cache_map
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.sha512_crypt import salt_from, sha512_crypt
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+from unit.nginx_rendered import files, site, sites
+
+ADMIN = {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3"]}
+
+
+def block(text: str, match: str) -> str:
+    """The inside of one location."""
+    found = re.search(rf"\n    location {re.escape(match)} \{{\n(.*?)\n    \}}", text, re.DOTALL)
+    assert found, f"no location {match} in\n{text}"
+    return found[1]
+
+
+def added(text: str) -> list[str]:
+    return re.findall(r"add_header (\S+)", text)
+
+
+def faults(entry: dict[str, Any]) -> dict[str, str]:
+    whole = {"server_names": ["x.test"], "upstream": "127.0.0.1:1", **entry}
+    found = check_sites(sites({"x": whole}))
+    return {problem.path.removeprefix("nginx_sites.x."): problem.text for problem in found}
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ({"rate_limit": {"rate": 0}}, "rate_limit.rate"),
+        ({"rate_limit": {"burst": -1}}, "rate_limit.burst"),
+        ({"locations": {"/x": {"rate_limit": {"rate": -1}}}}, "locations./x.rate_limit.rate"),
+        ({"locations": {"/x": {"allow": ["all"]}}}, "locations./x.allow"),
+        ({"locations": {"/x": {"deny": ["10.0.0.1; allow all"]}}}, "locations./x.deny"),
+        ({"locations": {"/x": {"deny": ["::1", "::1"]}}}, "locations./x.deny"),
+        ({"locations": {"/x": {"send_timeout": -1}}}, "locations./x.send_timeout"),
+        ({"locations": {"/x": {"headers": {"X-A": "a\rb"}}}}, "locations./x.headers.X-A"),
+        ({"headers": {"X-A; return 200": "a"}}, "headers.X-A; return 200"),
+        ({"headers": {"X-A": "a\nb"}}, "headers.X-A"),
+        ({"headers": {"X-A": "$request_uri"}}, "headers.X-A"),
+        ({"headers": {"X-A": "gr\u00fcn"}}, "headers.X-A"),
+        ({"headers": {"X-A": 5}}, "headers.X-A"),
+        ({"headers": {"X-A": False}}, "headers.X-A"),
+        ({"headers": {"X-A": "a" * 2001}}, "headers.X-A"),
+        ({"headers": {"X-A": "a", "x-a": "b"}}, "headers.x-a"),
+        ({"headers": {"Set-Cookie": "a=b"}}, "headers.Set-Cookie"),
+        ({"headers": {"X-Request-ID": "1"}}, "headers.X-Request-ID"),
+        ({"hide_headers": ["a b"]}, "hide_headers"),
+        ({"hide_headers": ["Set-Cookie"]}, "hide_headers"),
+        ({"basic_auth": {}}, "basic_auth.users"),
+        ({"basic_auth": {"users": {"a:b": "x"}}}, "basic_auth.users.a:b"),
+        ({"basic_auth": {"users": {"a\nb": "x"}}}, "basic_auth.users.a\nb"),
+        ({"basic_auth": {"users": {"a": ""}}}, "basic_auth.users.a"),
+        ({"basic_auth": {"users": {"a": "x\ny"}}}, "basic_auth.users.a"),
+        ({"basic_auth": {"users": {"a": 1}}}, "basic_auth.users.a"),
+        ({"basic_auth": {"users": {"a": "x"}, "realm": "off"}}, "basic_auth.realm"),
+        ({"basic_auth": {"users": {"a": "x"}, "realm": 'a"; auth_basic "off'}}, "basic_auth.realm"),
+        ({"basic_auth": {"users": {"a": "x"}, "realm": "$host"}}, "basic_auth.realm"),
+        ({"basic_auth": {"users": {"a": "x"}, "except": ["/"]}}, "basic_auth.except"),
+        ({"basic_auth": {"users": {"a": "x"}, "except": ["/x {"]}}, "basic_auth.except"),
+        ({"basic_auth": {"users": {"a": "x"}, "except": ["/s/x"]}, "aliases": {"/s": "/s"}}, "basic_auth.except"),
+        ({"error_pages": {"200": {"text": "x"}}}, "error_pages.200"),
+        ({"error_pages": {"499": {"text": "x"}}}, "error_pages.499"),
+        ({"error_pages": {"404": {}}}, "error_pages.404"),
+        ({"error_pages": {"404": {"text": "x", "page": "/y"}}}, "error_pages.404"),
+        ({"error_pages": {"404": {"page": "/y"}}}, "error_pages.404.page"),
+        ({"error_pages": {"404": {"page": "/s/"}}, "aliases": {"/s": "/s"}}, "error_pages.404.page"),
+        ({"error_pages": {"404": {"page": "/s/y; x"}}, "aliases": {"/s": "/s"}}, "error_pages.404.page"),
+        ({"redirects": {"/a b": {"to": "/c"}}}, "redirects./a b"),
+        ({"redirects": {"/": {"to": "/c"}}}, "redirects./"),
+        ({"redirects": {"/a": {"to": "/c"}}, "locations": {"/a": {}}}, "redirects./a"),
+        ({"redirects": {"/a": {"to": "/a"}}}, "redirects./a.to"),
+        ({"redirects": {"/a": {"to": "//evil.test"}}}, "redirects./a.to"),
+        ({"redirects": {"/a": {"to": "javascript:alert(1)"}}}, "redirects./a.to"),
+        ({"redirects": {"/a": {"to": '/c"; return 200 "'}}}, "redirects./a.to"),
+        ({"redirects": {"/a": {"to": "/$uri"}}}, "redirects./a.to"),
+        ({"redirects": {"/a/": {"to": "/b"}}}, "redirects./a/.to"),
+        ({"redirects": {"/a/": {"to": "/a/b/"}}}, "redirects./a/.to"),
+        ({"redirects": {"/a/": {"to": "/b/", "status": 308}}}, "redirects./a/.status"),
+        ({"rewrites": [{"match": "/x", "to": "/y"}]}, "rewrites[0].match"),
+        ({"rewrites": [{"match": "^/x(", "to": "/y"}]}, "rewrites[0].match"),
+        ({"rewrites": [{"match": "^/(?<host>.*)", "to": "/y"}]}, "rewrites[0].match"),
+        ({"rewrites": [{"match": "^/x\n", "to": "/y"}]}, "rewrites[0].match"),
+        ({"rewrites": [{"match": "^/x", "to": "/y$uri"}]}, "rewrites[0].to"),
+        ({"rewrites": [{"match": "^/x", "to": "/$1"}]}, "rewrites[0].to"),
+        ({"rewrites": [{"match": "^/x", "to": "/y;"}]}, "rewrites[0].to"),
+        ({"rewrites": [{"match": "^/x", "to": "https://y.test/"}]}, "rewrites[0].status"),
+        ({"gzip": {"level": 10}}, "gzip.level"),
+        ({"gzip": {"min_length": -1}}, "gzip.min_length"),
+        ({"gzip": {"types": ["text/css; x"]}}, "gzip.types"),
+        ({"static_compressed": ["gzip", "gzip"]}, "static_compressed"),
+        ({"buffers": {"size": "1g"}}, "buffers.size"),
+        ({"buffers": {"header": "16k;"}}, "buffers.header"),
+        ({"buffers": {"request": "0"}}, "buffers.request"),
+        ({"buffers": {"number": 1}}, "buffers.number"),
+        ({"buffers": {"header": "64k"}}, "buffers.number"),
+        ({"client": {"header_timeout": 0}}, "client.header_timeout"),
+        ({"client": {"keepalive": -1}}, "client.keepalive"),
+        ({"client": {"header_buffers": "8k"}}, "client.header_buffers"),
+        ({"client": {"header_buffers": "4 8k; x"}}, "client.header_buffers"),
+        ({"client": {"header_buffers": "4 2m"}}, "client.header_buffers"),
+        ({"static_cache": {"others": -1}}, "static_cache.others"),
+        ({"static_cache": {"immutable": ["/x/"]}}, "static_cache.immutable"),
+        ({"static_cache": {"immutable": ["/s"]}, "aliases": {"/s": "/s"}}, "static_cache.immutable"),
+    ],
+)  # fmt: skip
+def test_what_nginx_would_misread_is_refused(entry: dict[str, Any], place: str) -> None:
+    assert place in faults(entry)
+
+
+def test_no_password_is_part_of_a_message() -> None:
+    for password in ("canary\nx", "canary\x00"):
+        assert "canary" not in str(faults({"basic_auth": {"users": {"a": password, "b c": password}}}))
+
+
+def test_the_keys_of_an_application_are_those_of_a_site() -> None:
+    """Both are written down, since each is a promise of its own; they say the same."""
+
+    def shape(option: dict[str, Any]) -> dict[str, Any]:
+        said = ("type", "default", "choices", "elements", "required")
+        kept: dict[str, Any] = {key: option[key] for key in said if key in option}
+        return {**kept, "options": {key: shape(value) for key, value in option.get("options", {}).items()}}
+
+    own, apps = entry_points("nginx_sites"), entry_points("flask_apps")
+    for key in KEYS:
+        mine, theirs = shape(own["entry"][key]), shape(apps["entry"]["nginx"]["options"][key])
+        assert mine == theirs, key
+    for point in ("entry_error_pages", "entry_redirects"):
+        assert {key: shape(option) for key, option in own[point].items()} == {
+            key: shape(option) for key, option in apps[point].items()
+        }
+    new = {"send_timeout", "buffering", "request_buffering", "allow", "deny", "rate_limit", "headers"}
+    assert new <= set(own["entry_locations"]) & set(apps["entry_locations"])
+
+
+def test_an_application_hands_over_what_it_says() -> None:
+    nginx = {
+        "rate_limit": {"rate": 3},
+        "headers": {"X-A": "b"},
+        "basic_auth": {"users": {"anna": "x"}},
+        "error_pages": {404: {"text": "gone"}},
+        "locations": {"/up": {"buffering": False, "allow": ["::1"]}},
+        "static_compressed": ["brotli"],
+    }
+    app = {
+        "source": {"path": "."},
+        "wsgi": "a:a",
+        "domains": ["x.test"],
+        "shared": ["media"],
+        "static": {"/static/": "src:static/", "/media/": "shared:media/"},
+        "nginx": nginx,
+    }
+    plan = make_plan(entry_points("flask_apps"), {"blog": app})
+    made = plan["nginx_sites"]["blog"]
+    assert made["rate_limit"] == {"rate": 3, "per": "second", "burst": 20}
+    assert made["error_pages"] == {"404": {"page": "", "text": "gone"}}
+    assert made["locations"]["/up"]["buffering"] is False
+    assert made["uploads"] == ["/media/"]
+    assert "libnginx-mod-http-brotli-static" in plan["packages"]
+    assert check_sites(sites({"blog": made})) == []
+    plain = make_plan(entry_points("flask_apps"), {"blog": {**app, "nginx": {}}})
+    assert "libnginx-mod-http-brotli-static" not in plain["packages"]
+    assert not {"rate_limit", "basic_auth"} & set(plain["nginx_sites"]["blog"])
+
+
+def test_hashes_are_those_of_crypt() -> None:
+    # From the text that describes the method, and from openssl passwd -6.
+    assert sha512_crypt("Hello world!", "saltstring") == (
+        "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+    )
+
+
+def test_users_are_a_file_for_root_and_nginx_alone_that_stays_the_same() -> None:
+    hashed = "$6$abcdefgh$" + "a" * 86
+    auth = {"users": {"b": hashed, "anna": "canary"}}
+    entries = {"x": {"server_names": ["x.test"], "upstream": "a:1", "basic_auth": auth}}
+    made = files(entries)["/etc/nginx/htpasswd/x"]
+    assert (made["mode"], made["group"], made["sensitive"]) == ("0640", "www-data", True)
+    salt = salt_from("x\0anna")
+    assert made["content"] == f"anna:{sha512_crypt('canary', salt)}\nb:{hashed}\n"
+    # A salt that came from the password would be a hash of it without rounds.
+    auth["users"]["anna"] = "another"
+    assert f"anna:$6${salt}$" in files(entries)["/etc/nginx/htpasswd/x"]["content"]
+    assert "/etc/nginx/htpasswd/x" not in files({"x": {"server_names": ["x.test"], "upstream": "a:1"}})
+
+
+def test_exceptions_from_the_password_are_open_and_nothing_else_is() -> None:
+    auth = {"users": {"a": "b"}, "except": ["/health", "/hooks/", "/media/"]}
+    text = site({
+        "basic_auth": auth, "aliases": {"/media": "/m", "/static": "/s", "/hooks/css": "/c"},
+        "locations": {"/health": {"max_body": "2m"}, "/hooks/up": {"max_body": "9m"}, "/": {"max_body": "3m"}},
+    })  # fmt: skip
+    assert '    auth_basic "Restricted";\n    auth_basic_user_file /etc/nginx/htpasswd/x;' in text
+    open_places = ["= /health", "/hooks/", "/hooks/up", "^~ /media/", "^~ /hooks/css/"]
+    for match in re.findall(r"\n    location (.*?) \{", text):
+        assert ("auth_basic off;" in block(text, match)) == (match in open_places), match
+    # Where nobody described it, it is as the place around it.
+    assert "client_max_body_size 2m;" in block(text, "= /health")
+    assert "client_max_body_size 3m;" in block(text, "/hooks/")
+
+
+def test_a_place_that_adds_a_header_repeats_all_others() -> None:
+    text = site({
+        "headers": {"X-A": "1", "X-Frame-Options": "", "referrer-policy": "no-referrer"},
+        "aliases": {"/static/": ["/a", "/b"]},
+        "locations": {"/x/": {"headers": {"X-B": "2", "X-A": ""}}, "/x/y": {"stream": True}, "/z": {"websocket": True}},
+    })  # fmt: skip
+    whole = ["X-Content-Type-Options", "X-A", "referrer-policy", "X-Request-ID"]
+    assert added(text.split("    location ")[0]) == whole
+    for match in ("^~ /static/", "^~ //next/static/"):
+        assert added(block(text, match)) == ["Cache-Control", *whole]
+    for match in ("/x/", "/x/y"):
+        assert added(block(text, match)) == ["X-Content-Type-Options", "referrer-policy", "X-B", "X-Request-ID"]
+    assert added(block(text, "/z")) == added(block(text, "/")) == []
+    assert added(block(text, "@nginx_sites_retry")) == ["Retry-After", "Cache-Control", *whole]
+
+
+def test_the_applications_own_header_stands_unless_it_is_hidden() -> None:
+    text = site({"headers": {"X-A": '1"\\'}})
+    variable = re.search(r"add_header X-A (\S+) always;", text)
+    assert variable
+    assert f'map $sent_http_x_a {variable[1]} {{\n    default "";\n    "" "1\\"\\\\";\n}}' in text
+    hidden = site({"headers": {"X-A": "1"}, "hide_headers": ["x-a", "Server-Timing"]})
+    assert 'add_header X-A "1" always;' in hidden
+    assert "proxy_hide_header x-a;\n    proxy_hide_header Server-Timing;" in hidden
+
+
+def test_a_line_by_hand_takes_the_place_of_a_default() -> None:
+    text = site({"extra": "add_header x-frame-options DENY;\nerror_page 502 504 /down.html;"})
+    assert [name for name in added(text) if name.lower() == "x-frame-options"] == ["x-frame-options"]
+    assert "@nginx_sites_retry" not in text
+
+
+def test_what_restricts_visitors_holds_below_as_well() -> None:
+    text = site({
+        "rate_limit": {},
+        "aliases": {"/admin/static": "/s", "/administration": "/t"},
+        "locations": {
+            "/admin": {**ADMIN, "rate_limit": {"rate": 2}}, "/admin/events": {"stream": True},
+            "/admin/open": {"deny": ["192.0.2.1"], "rate_limit": {"rate": 0}}, "/administrator": {"max_body": "2m"},
+        },
+    })  # fmt: skip
+    closed = "deny 10.1.2.3;\n        allow 10.0.0.0/8;\n        deny all;"
+    for match in ("/admin", "/admin/events", "^~ /admin/static/"):
+        assert closed in block(text, match)
+    assert "limit_req zone=nginx_sites_x_at__2fadmin burst=20 nodelay;" in block(text, "/admin/events")
+    assert "deny 192.0.2.1;" in block(text, "/admin/open")
+    assert "allow" not in block(text, "/admin/open")
+    assert "limit_req" not in block(text, "/admin/open") + block(text, "^~ /admin/static/")
+    for match in ("/administrator", "^~ /administration/", "/"):
+        assert "deny" not in block(text, match)
+    assert "limit_req zone=nginx_sites_x burst=20 nodelay;" in block(text, "/")
+    assert re.findall(r"limit_req_zone .*? zone=(\S+) rate=(\S+);", text) == [
+        ("nginx_sites_x:10m", "10r/s"), ("nginx_sites_x_at__2fadmin:10m", "2r/s"),
+    ]  # fmt: skip
+    assert "limit_req" not in site({})
+
+
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        ("/static/main.55e7cbb9.css", True),
+        ("//next/static/main.55e7cbb9ba48.css", True),
+        ("/static/app-0123456789abcdef0123456789abcdef.js.map", True),
+        ("/static/dist/index-DiwrgTda.js", True),
+        ("//next//next/static/dist/logo.png", True),
+        ("/static/site.css", False),
+        ("/static/report-20260101.pdf", False),
+        ("/static/a-deadbeef.css", False),
+        ("/static/55e7cbb9/site.css", False),
+        ("/static/x55e7cbb9.css", False),
+        ("/media/photo-55e7cbb9.jpg", False),
+        ("/x/static/dist/logo.png", False),
+    ],
+)
+def test_only_files_with_a_hash_in_their_name_are_kept_for_ever(uri: str, kept: bool) -> None:
+    entry = sites({
+        "x": {
+            "upstream": "a:1", "default_server": True, "aliases": {"/static/": "/s", "/media/": "/m"},
+            "static_cache": {"immutable": ["/static/dist/"]}, "uploads": ["/media"],
+        }
+    })["x"]  # fmt: skip
+    for pattern, value in cache_map(entry):
+        expression = pattern.strip('"').replace("\\\\", "\\")
+        if pattern == "default" or re.search(expression.removeprefix("~"), uri):
+            assert ("immutable" in value) == kept
+            break
+
+
+def test_static_files_say_nothing_about_caches_when_told_so() -> None:
+    aliases = {"/static/": "/s"}
+    assert "Cache-Control $" in site({"aliases": aliases})
+    assert "Cache-Control $" not in site({"aliases": aliases, "static_cache": {"enabled": False}})
+    assert '    default "public, max-age=60";' in site({"aliases": aliases, "static_cache": {"others": 60}})
+
+
+def test_compressed_copies_are_looked_for_where_a_release_made_them() -> None:
+    entry = {"aliases": {"/static/": ["/s", "/t"], "/media/": "/m"}, "uploads": ["/media/"]}
+    text = site({**entry, "static_compressed": ["gzip", "brotli"]})
+    assert text.count("gzip_static on;\n        brotli_static on;") == 2
+    assert "_static on" not in block(text, "^~ /media/") + site(entry)
+
+
+def test_pages_are_files_so_that_no_character_needs_care() -> None:
+    text = '<h1>"$5"; }\\</h1>'
+    entry = {"error_pages": {"404": {"page": "/static/404.html"}, "500": {"text": text}, "502": {"text": "down"}},
+             "aliases": {"/static/": ["/s", "/t"]}}  # fmt: skip
+    made = files({"x": {"server_names": ["x.test"], "upstream": "a:1", **entry}})
+    assert made["/etc/nginx/error_pages/x/500.html"] == {"content": text + "\n"}
+    assert made["/etc/nginx/error_pages/x/502.txt"] == {"content": "down\n"}
+    said = site(entry)
+    pages = [
+        "404 /static/404.html", "500 //error/500.html", "502 //error/502.txt", "504 @nginx_sites_retry",
+    ]  # fmt: skip
+    assert re.findall(r"^    error_page (.*);", said, re.MULTILINE) == pages
+    # A location with an error page of its own inherits none.
+    assert re.findall(r"error_page (.*);", block(said, "^~ /static/")) == ["404 = //next$uri", *pages[1:3]]
+    assert "@nginx_sites_retry" not in site({"retry_page": False})
+    assert "proxy_intercept_errors on;" in site({"intercept_errors": True})
+    assert "proxy_intercept_errors" not in said
+
+
+def test_addresses_that_lead_elsewhere() -> None:
+    text = site({
+        "redirects": {
+            "/a": {"to": "/b"}, "/c": {"to": "/d?e=f", "status": 308}, "/g.h/": {"to": "https://i.test/", "status": 302}
+        },
+        "rewrites": [
+            {"match": '^/u/(\\d+)"$', "to": "/users/$1"}, {"match": "^/v$", "to": "https://v.test/", "status": 301},
+        ],
+    })  # fmt: skip
+    assert block(text, "= /a").strip() == 'return 301 "/b$is_args$args";'
+    assert block(text, "= /c").strip() == 'return 308 "/d?e=f";'
+    assert block(text, "^~ /g.h/").strip() == 'rewrite "(?s)^/g\\\\.h/(.*)$" "https://i.test/$1" redirect;'
+    assert 'rewrite "^/u/(\\\\d+)\\"$" "/users/$1" last;\n    rewrite "^/v$" "https://v.test/" permanent;' in text
+    assert "absolute_redirect off;" in text
+    assert "absolute_redirect" not in site({})
+
+
+def test_compression_buffers_and_patience_are_what_was_said() -> None:
+    assert "    gzip off;\n" in site({"gzip": {"enabled": False}})
+    assert "gzip_types text/css;" in site({"gzip": {"types": ["text/html", "text/css", "text/css"]}})
+    assert "proxy_busy_buffers_size" not in site({})
+    assert "proxy_busy_buffers_size 49152;" in site({"buffers": {"header": "32k"}})
+    assert "client_body_buffer_size 1m;" in site({"buffers": {"request": "1m"}})
+    said = site(
+        {
+            "client": {
+                "header_timeout": 5,
+                "body_timeout": 6,
+                "send_timeout": 7,
+                "keepalive": 0,
+                "header_buffers": "4 16k",
+            }
+        }
+    )
+    lines = ["client_header_timeout 5s;", "client_body_timeout 6s;", "send_timeout 7s;", "keepalive_timeout 0s;"]
+    assert all(f"    {line}\n" in said for line in [*lines, "large_client_header_buffers 4 16k;"])
+    assert "client_header_timeout" not in site({})
+    place = block(
+        site({"locations": {"/up": {"buffering": False, "request_buffering": False, "send_timeout": 9}}}), "/up"
+    )
+    assert all(
+        line in place for line in ("proxy_buffering off;", "proxy_request_buffering off;", "proxy_send_timeout 9s;")
+    )
