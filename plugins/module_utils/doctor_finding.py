@@ -33,6 +33,11 @@ class Finding:
         if self.level not in LEVELS:
             raise ValueError(f"level {self.level!r} of check {self.check!r} is none of {', '.join(LEVELS)}")
 
+    @property
+    def rank(self) -> int:
+        """The place of its level: 0 is the worst."""
+        return LEVELS.index(self.level)
+
     def data(self) -> dict[str, str]:
         """Return the finding as plain data, for a module's result."""
         return asdict(self)
@@ -40,4 +45,4 @@ class Finding:
 
 def ordered(findings: list[Finding]) -> list[Finding]:
     """Return findings without repetitions: the host's before the applications', the worst first, then by check."""
-    return sorted(set(findings), key=lambda one: (one.app, LEVELS.index(one.level), one.check, one.evidence))
+    return sorted(set(findings), key=lambda one: (one.app, one.rank, one.check, one.evidence))

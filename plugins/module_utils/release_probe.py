@@ -59,7 +59,7 @@ class _BoundedSocket(socket.socket):
         return super().recv_into(buffer, nbytes, flags)
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path, self._limit = path, timeout
@@ -104,7 +104,7 @@ def ask(path: str, health: Health, timeout: float) -> tuple[str, bool]:
         "User-Agent": "flaskworks-probe",
         "Connection": "close",
     }
-    connection = _UnixConnection(path, timeout)
+    connection = UnixConnection(path, timeout)
     answer = None
     try:
         connection.request("GET", health.path, headers=headers)

@@ -1,0 +1,210 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The checks of the doctor: the one list of them, which docs/doctor.md shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_app as app
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_host as host
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_web as web
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
+
+Facts = Mapping[str, Any]
+Judge = Callable[[Facts], list[Finding]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, what it looks at and why, the facts that it needs, and who judges them."""
+
+    name: str
+    looks_at: str
+    why: str
+    needs: tuple[str, ...]
+    judge: Judge
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "debian-version",
+        "`/etc/os-release`",
+        "everything here is tested on Debian 12 and 13",
+        ("system",),
+        host.system,
+    ),
+    Check(
+        "disk-space",
+        "free space for `/srv`, `/var/log` and `/tmp`",
+        "a full disk stops deploys, logs and databases",
+        ("file_systems",),
+        host.space,
+    ),
+    Check(
+        "disk-inodes",
+        "free inodes of the same file systems",
+        "without one there is no new file, whatever space is free",
+        ("file_systems",),
+        host.space,
+    ),
+    Check(
+        "memory-low",
+        "available memory, swap in use",
+        "the next busy hour ends with killed processes",
+        ("memory",),
+        host.memory,
+    ),
+    Check(
+        "memory-workers",
+        "workers of all applications (measured, or 128 MiB each before a deploy) against memory and `limits.memory`",
+        "more workers than memory are slower than fewer",
+        ("memory", "workers", "apps"),
+        app.memory,
+    ),
+    Check(
+        "memory-kills",
+        "kills for want of memory in the journal of 7 days",
+        "a killed worker loses its requests, and nobody tells you",
+        ("kills",),
+        host.kills,
+    ),
+    Check(
+        "clock",
+        "synchronisation, and the difference to the machine that runs Ansible",
+        "sessions, certificates and one-time passwords need the time",
+        ("clock",),
+        host.clock,
+    ),
+    Check(
+        "unattended-upgrades",
+        "the package, apt's setting and its timer",
+        "holes in nginx, OpenSSL and Python are closed while you sleep",
+        ("upgrades",),
+        host.upgrades,
+    ),
+    Check(
+        "reboot-pending",
+        "`/run/reboot-required`, the newest kernel against the running one",
+        "an installed fix protects after the reboot",
+        ("reboot",),
+        host.reboot,
+    ),
+    Check(
+        "journal-volatile",
+        "`/var/log/journal`, `Storage=` of journald",
+        "after a crash its reasons are gone",
+        ("journal",),
+        host.journal,
+    ),
+    Check(
+        "unit-failed",
+        "failed units of the system",
+        "something that was meant to run does not",
+        ("failed_units",),
+        host.failed_units,
+    ),
+    Check(
+        "files",
+        "files below `/srv` that everybody may write, or that belong to others than root (below `shared`: the site)",
+        "code that somebody else can change is somebody else's code",
+        ("files",),
+        host.files,
+    ),
+    Check(
+        "dns",
+        "A and AAAA records of each domain against the host's addresses and `ansible_host`",
+        "visitors and certificate authorities go where the name leads",
+        ("plan", "names", "addresses", "known_as"),
+        web.names,
+    ),
+    Check(
+        "port-taken",
+        "listening programs on the ports of the sites",
+        "nginx can't have a port that somebody else has",
+        ("plan", "listeners"),
+        web.ports,
+    ),
+    Check(
+        "site-answers",
+        "the health check's page, through nginx",
+        "an application that lives may still not be reached",
+        ("apps",),
+        web.answers,
+    ),
+    Check(
+        "proxy-hops",
+        "the address and scheme that the application's code sees of a test request, and its ProxyFix",
+        "limits by address, logs and absolute URLs go wrong without them",
+        ("apps",),
+        web.proxy,
+    ),
+    Check(
+        "forged-address",
+        "the application's log after a request with a forged `X-Forwarded-For`",
+        "a client that chooses its address evades every limit",
+        ("apps",),
+        web.forged,
+    ),
+    Check(
+        "session-cookie",
+        "flags of the session cookie: the one that is sent, else its settings",
+        "who reads the cookie is the visitor",
+        ("apps", "plan"),
+        web.cookies,
+    ),
+    Check(
+        "debugger",
+        "Werkzeug's debugger, through nginx and on the release's socket",
+        "it runs code for whoever has the PIN",
+        ("apps",),
+        web.debugger,
+    ),
+    Check(
+        "debug-on",
+        "`FLASK_DEBUG`, `DEBUG` and the like in the release's environment; `app.debug`",
+        "error pages with code and variables",
+        ("apps",),
+        app.debug,
+    ),
+    Check(
+        "secret-key",
+        "length and variety of keys in the environment and in `app.config`; well-known values, names",
+        "whoever guesses it can sign in as anybody",
+        ("apps",),
+        app.secrets,
+    ),
+    Check(
+        "python-version",
+        "Python of the live environment against `requires-python`",
+        "it starts, and fails at the first line that is too new",
+        ("apps",),
+        app.python,
+    ),
+    Check(
+        "worker-class",
+        "the package of the worker class in the live environment",
+        "the server does not start again",
+        ("apps",),
+        app.worker_class,
+    ),
+    Check(
+        "restarts",
+        "automatic restarts and failures of web service and processes, under each process manager",
+        "each one loses requests, and hides a bug",
+        ("apps",),
+        app.restarts,
+    ),
+    Check("timer-failed", "the last run of each timer", "nobody reads its output", ("apps",), app.timers),
+    Check(
+        "deploy-interrupted", "the journal of deploys", "a half deploy waits for the next one", ("apps",), app.deploys
+    ),
+)
+
+
+def table() -> str:
+    """Return the checks as a table in Markdown."""
+    rows = [f"| `{check.name}` | {check.looks_at} | {check.why} |" for check in CHECKS]
+    return "\n".join(["| check | looks at | why |", "|---|---|---|", *rows]) + "\n"

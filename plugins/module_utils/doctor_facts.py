@@ -1,0 +1,197 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the doctor wants to know of a host. Everything is read; nothing on the host is changed."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_app import app_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import file_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import workers_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
+
+PLACES = ("/srv", "/var/log", "/tmp")
+# Seconds that one question may take.
+PATIENCE = 15.0
+# systemd's own words for a unit of which the kernel killed a process (sd-messages.h, SD_MESSAGE_UNIT_OUT_OF_MEMORY).
+OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef"
+
+
+class UnknownError(Exception):
+    """A fact that this host does not tell; the text says why."""
+
+
+def gather(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all facts. ``order``: ``plan`` (application -> what the inventory wants of it), ``names`` (of this host,
+    as Ansible knows it), ``controller_time`` (seconds since 1970, or None), ``load`` (whether applications are loaded).
+    """
+    plan: dict[str, Any] = dict(order["plan"])
+    facts: dict[str, Any] = {"time": time.time(), "plan": plan, "missing": {}}
+    collectors: dict[str, Callable[[], Any]] = {
+        "system": _system,
+        "file_systems": _file_systems,
+        "memory": lambda: said.memory(read_text("/proc/meminfo")),
+        "clock": lambda: _clock(order.get("controller_time"), facts["time"]),
+        "upgrades": _upgrades,
+        "journal": _journal,
+        "reboot": _reboot,
+        "failed_units": _failed_units,
+        "kills": _kills,
+        "addresses": _addresses,
+        "listeners": _listeners,
+        "names": lambda: _names([domain for wanted in plan.values() for domain in wanted["domains"]]),
+        "known_as": lambda: _known_as(list(order["names"])),
+    }
+    with ThreadPoolExecutor(8) as pool:
+        running = {key: pool.submit(collect) for key, collect in collectors.items()}
+        for key, future in running.items():
+            try:
+                facts[key] = future.result()
+            except (UnknownError, OSError, ValueError, KeyError) as error:
+                facts["missing"][key] = str(error) or type(error).__name__
+    recorded = {app["app"]: app for app in host_status(names=order.get("only"))["apps"]}
+    facts["apps"] = app_facts(recorded, plan, load=bool(order.get("load", True)))
+    facts["workers"] = {
+        name: found[0]
+        for name, wanted in plan.items()
+        if (found := workers_of({"server": wanted["server"]}, this_machine())) is not None
+    }
+    facts["files"] = file_facts(recorded)
+    return facts
+
+
+def _answer(*words: str, timeout: float = PATIENCE) -> str:
+    """Return what a program prints. Raises UnknownError when it fails or is not there."""
+    done = run(words, timeout=timeout)
+    if done.returncode != 0:
+        raise UnknownError((done.stderr.strip().splitlines() or [f"{words[0]} ended with {done.returncode}"])[-1])
+    return done.stdout
+
+
+def _system() -> dict[str, Any]:
+    release = platform.freedesktop_os_release()
+    return {
+        "id": release["ID"],
+        "version": release.get("VERSION_ID", ""),
+        "name": release.get("PRETTY_NAME", release["ID"]),
+        "container": os.path.exists("/run/systemd/container"),
+    }
+
+
+def _file_systems() -> list[dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for path in PLACES:
+        there = path if os.path.isdir(path) else "/"
+        device = os.stat(there).st_dev
+        if device in found:
+            found[device]["paths"].append(path)
+            continue
+        facts = os.statvfs(there)
+        found[device] = {
+            "paths": [path],
+            "size": facts.f_blocks * facts.f_frsize,
+            "free": facts.f_bavail * facts.f_frsize,
+            "inodes": facts.f_files,
+            "inodes_free": facts.f_favail,
+        }
+    return list(found.values())
+
+
+def _clock(controller: float | None, now: float) -> dict[str, Any]:
+    synchronised = None
+    # The clock of a container is that of the machine which runs it.
+    if not os.path.exists("/run/systemd/container"):
+        done = run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], timeout=PATIENCE)
+        synchronised = {"yes": True, "no": False}.get(done.stdout.strip())
+    return {"synchronised": synchronised, "offset": None if controller is None else now - controller}
+
+
+def _upgrades() -> dict[str, Any]:
+    status = run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", "unattended-upgrades"]).stdout
+    periodic = _answer("apt-config", "shell", "value", "APT::Periodic::Unattended-Upgrade")
+    timer = run(["systemctl", "is-enabled", "apt-daily-upgrade.timer"]).stdout.strip()
+    return {
+        "installed": status.startswith("ii"),
+        "periodic": said.periodic(periodic),
+        "timer": timer,
+    }
+
+
+def _journal() -> dict[str, Any]:
+    config = run(["systemd-analyze", "cat-config", "systemd/journald.conf"], timeout=PATIENCE).stdout
+    storage = said.journal_storage(config)
+    there = os.path.isdir("/var/log/journal")
+    if storage == "auto":
+        return {"persistent": there, "why": "/var/log/journal does not exist"}
+    return {"persistent": storage == "persistent", "why": f"Storage={storage}"}
+
+
+def _reboot() -> dict[str, Any]:
+    if os.path.exists("/run/reboot-required"):
+        names: list[str] = []
+        if os.path.exists("/run/reboot-required.pkgs"):
+            names = sorted(set(read_text("/run/reboot-required.pkgs").split()))
+        return {"required": True, "why": "installed packages ask for a reboot", "packages": names}
+    # A container runs the kernel of its machine.
+    kernels = [] if os.path.exists("/run/systemd/container") else os.listdir("/boot")
+    newest = said.newest_kernel(kernels)
+    running = platform.release()
+    if newest and running != newest and said.same_flavour(newest, running):
+        return {"required": True, "why": f"the kernel {newest} is installed and {running} runs", "packages": []}
+    return {"required": False, "why": "", "packages": []}
+
+
+def _failed_units() -> list[str]:
+    listing = _answer("systemctl", "list-units", "--state=failed", "--no-legend", "--plain", "--all")
+    units = [line.split()[0] for line in listing.splitlines() if line.split()]
+    # Those of applications have an id of a release, and are told with it.
+    return [unit for unit in units if not re.search(r"@\d{8}-\d{6}-[0-9a-f]{8}\.", unit)]
+
+
+def _kills() -> list[dict[str, str]]:
+    # Only what the kernel, or a unit of systemd as root, has said: everybody may write to the journal.
+    fields = ["--since=-7d", "--quiet", "--no-pager", "--output=json", "--lines=200"]
+    matches = ["_TRANSPORT=kernel", "+", f"MESSAGE_ID={OUT_OF_MEMORY}", "_UID=0"]
+    return said.kills(_answer("journalctl", *fields, *matches))
+
+
+def _addresses() -> list[str]:
+    # Debian's essential package hostname; loopback and link-local addresses are left out by it.
+    return [str(ipaddress.ip_address(word.partition("%")[0])) for word in _answer("hostname", "-I").split()]
+
+
+def _listeners() -> list[dict[str, Any]]:
+    return said.listeners(_answer("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes"))
+
+
+def _names(names: list[str]) -> dict[str, list[str]]:
+    """Return name -> its addresses; names that are addresses are their own."""
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(names, pool.map(_addresses_of, names), strict=True))
+
+
+def _known_as(names: list[str]) -> list[str]:
+    """Return the addresses by which others reach this host, of its names for Ansible."""
+    found = {address for there in _names(names).values() for address in there}
+    return sorted(address for address in found if not ipaddress.ip_address(address).is_loopback)
+
+
+def _addresses_of(name: str) -> list[str]:
+    asked = f"www.{name[2:]}" if name.startswith("*.") else name
+    found = said.addresses(run(["getent", "ahosts", asked], timeout=PATIENCE).stdout)
+    if found and all(ipaddress.ip_address(address).is_loopback for address in found):
+        # A host knows its own name by heart (127.0.1.1 in /etc/hosts): what do others know?
+        return said.addresses(run(["getent", "-s", "hosts:dns", "ahosts", asked], timeout=PATIENCE).stdout) or found
+    return found

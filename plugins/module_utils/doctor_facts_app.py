@@ -1,0 +1,169 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the doctor wants to know of the live release of each application. Nothing on the host is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import inspect
+import json
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_inside, servers
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_app import DEBUG_VARIABLES
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_web import page_facts, socket_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_run import systemd_run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_runtime import PLACEHOLDERS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
+
+# Seconds that an application may take to be loaded.
+LOADED_WITHIN = 20
+# Where the doctor's own copy of an application may write: nowhere that outlives it.
+NOTHING_WRITTEN = (
+    "ProtectSystem=strict",
+    "PrivateTmp=yes",
+    "ReadOnlyPaths=/srv",
+    "ReadOnlyPaths=-/var/log",
+    f"RuntimeMaxSec={LOADED_WITHIN}",
+)
+# Keys of tutorials and of frameworks' documentation, besides what the plan refuses.
+KNOWN_KEYS = (
+    *PLACEHOLDERS.split(),
+    *("you-will-never-guess", "this-is-a-secret", "my-secret-key", "mysecret", "super secret key", "not-so-secret"),
+    *("the-random-string", "a-secret-key", "thisissecret", "secret!", "keep-it-secret", "django-insecure", "flask"),
+    *(
+        "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+        "hard to guess string",
+    ),
+)
+_KEY_NAME = re.compile(r"(?:^|_)(?:SECRET|SIGNING)_?KEY$")
+_OFF = ("", "0", "false", "no", "off", "none")
+
+
+def app_facts(recorded: Mapping[str, Any], plan: Mapping[str, Any], load: bool = True) -> dict[str, Any]:
+    """Return application -> facts. ``recorded``: what host_status() says of each; ``load``: whether its code is run."""
+    if not recorded:
+        return {}
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda name: _facts(name, recorded[name], plan.get(name), load), recorded)
+        return dict(zip(recorded, found, strict=True))
+
+
+def _facts(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | None, load: bool) -> dict[str, Any]:
+    layout = Layout(name, f"/srv/{name}")
+    missing: dict[str, str] = {}
+    facts: dict[str, Any] = {"status": status, "missing": missing}
+    if (live := layout.live()) is None:
+        return facts
+    release, record = layout.release(live), read_json(layout.record(live))
+    facts["server"] = servers.recorded(record)
+    facts["python"] = _python_of(f"{release}/venv/pyvenv.cfg")
+    facts["requires_python"] = requires_python(_text(f"{layout.source(live)}/pyproject.toml"))
+    facts["packages"] = _packages(f"{release}/venv")
+    facts |= environment_facts(_text(layout.environment(live)), [name, socket.gethostname()])
+    running = (status.get("web") or {}).get("active") == "active"
+    if running:
+        facts["socket"] = socket_facts(layout.socket_path(live))
+    if running and wanted:
+        log = str(facts["server"].get("access_log") or "")
+        facts["page"] = page_facts(wanted, record.get("health") or {}, log)
+    if load:
+        inside = _inside(layout, live, record, wanted)
+        if "error" in inside:
+            missing["what its code says"] = inside["error"]
+        else:
+            facts["inside"] = inside
+    return facts
+
+
+def environment_facts(text: str, names: list[str]) -> dict[str, Any]:
+    """Return ``debug_variables`` and ``secret_keys`` (measures of them) of the environment of a release."""
+    variables = read_environment(text)
+    debug = [key for key in DEBUG_VARIABLES if variables.get(key, "").strip().lower() not in _OFF]
+    keys = {key: value for key, value in variables.items() if _KEY_NAME.search(key)}
+    measures = [doctor_inside.measured(key, value, [*names, key], list(KNOWN_KEYS)) for key, value in keys.items()]
+    return {"debug_variables": debug, "secret_keys": measures}
+
+
+def requires_python(pyproject: str) -> str:
+    """Return what a project says of its Python (project.requires-python); empty when it says nothing."""
+    try:
+        project = tomllib.loads(pyproject).get("project")
+    except tomllib.TOMLDecodeError:
+        return ""
+    wanted = project.get("requires-python") if isinstance(project, dict) else None
+    return wanted if isinstance(wanted, str) else ""
+
+
+def _python_of(config: str) -> str:
+    """Return the version in a pyvenv.cfg; uv writes ``version_info``, Python's own venv ``version``."""
+    matched = re.search(r"^version(?:_info)?\s*=\s*(\S+)", _text(config), re.MULTILINE)
+    return matched[1] if matched else ""
+
+
+def _packages(venv: str) -> list[str] | None:
+    """Return the names of what is installed, as PEP 503 writes them; None when there is no environment."""
+    with contextlib.suppress(OSError):
+        folders = [f"{venv}/lib/{name}/site-packages" for name in os.listdir(f"{venv}/lib")]
+        names = (item.metadata["Name"] for item in importlib.metadata.distributions(path=folders))
+        return sorted({re.sub(r"[-_.]+", "-", name).lower() for name in names if name})
+    return None
+
+
+def _inside(layout: Layout, live: str, record: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Load the application in its own sandbox, read-only; return what doctor_inside tells of it."""
+    config = _text(f"{layout.release(live)}/gunicorn.conf.py")
+    wsgi = gunicorn_settings(config, 1).get("wsgi_app") or (wanted or {}).get("wsgi")
+    command = read_json(layout.command(live))
+    if not wsgi or not isinstance(command.get("properties"), list):
+        return {"error": "its release does not say how it is loaded: deploy once more"}
+    health = record.get("health") or {}
+    order = {
+        "wsgi": wsgi,
+        "path": str(health.get("path") or "/").partition("?")[0],
+        "headers": {
+            "Host": str(health.get("host") or "localhost"),
+            "X-Forwarded-For": TEST_ADDRESS,
+            "X-Real-IP": TEST_ADDRESS,
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": str(health.get("host") or "localhost"),
+        },
+        "names": [layout.app, socket.gethostname(), "SECRET_KEY"],
+        "known": list(KNOWN_KEYS),
+    }
+    properties = [item for item in command["properties"] if not item.startswith("ReadWritePaths=")]
+    unit = f"flaskworks-run.{layout.app}.doctor-{os.getpid()}.service"
+    made = {**command, "properties": [*properties, *NOTHING_WRITTEN]}
+    words = [f"{layout.release(live)}/venv/bin/python", "-", json.dumps(order)]
+    done = run(
+        systemd_run(made, unit, words, terminal=False),
+        input=inspect.getsource(doctor_inside),
+        timeout=LOADED_WITHIN + 10,
+    )
+    try:
+        said = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        return {"error": f"its code gave no answer within {LOADED_WITHIN} s, or ended the process"}
+    if "error" in said:
+        return {"error": f"its code can't be loaded a second time, where it may not write: {said['error']}"}
+    return said if isinstance(said, dict) else {"error": "its code gave another answer"}
+
+
+def _text(path: str) -> str:
+    try:
+        return read_text(path)
+    except OSError:
+        return ""

@@ -1,0 +1,88 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Files below /srv that others than root, or the application in its own directory, own or may write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER
+
+ROOT = "/srv"
+# A million uploads take ten seconds; beyond that the rest is left alone.
+MOST = 500_000
+
+
+def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]]:
+    """Return one fact for each kind and application: ``kind``, ``app``, ``path`` (the first), ``count``, ``owner``,
+    ``wanted``.
+
+    ``apps``: the applications of this host by their names.
+    """
+    ids, builder = {name: _user_id(name) for name in apps}, _user_id(BUILD_USER)
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for seen, (path, entry) in enumerate(_walk(root)):
+        if seen >= MOST:
+            break
+        relative = os.path.relpath(path, root)
+        app = relative.partition("/")[0]
+        app = app if app in apps else ""
+        inside = relative.partition("/")[2]
+        for kind in kinds_of(entry, inside, ids.get(app), builder):
+            key = kind, app, str(entry.st_uid) if kind != "world-writable" else ""
+            shared = bool(app) and inside.split("/")[0] == "shared"
+            fact = {"kind": kind, "app": app, "path": path, "count": 0, "owner": _name(entry.st_uid)}
+            found.setdefault(key, {**fact, "wanted": app if shared else "root"})["count"] += 1
+    return list(found.values())
+
+
+def kinds_of(entry: os.stat_result, inside: str, user: int | None, builder: int | None) -> Iterator[str]:
+    """Yield what is wrong with one file. ``inside``: its path below the application's directory.
+
+    ``user``: the application's user id, None for a file of no application; then only its mode is judged. ``builder``:
+    who owns a release while it is built.
+    """
+    if stat.S_ISLNK(entry.st_mode):
+        return
+    sticky = stat.S_ISDIR(entry.st_mode) and entry.st_mode & stat.S_ISVTX
+    # Who reaches a socket is said by its directory and its mode; in /srv there are none of ours.
+    if entry.st_mode & stat.S_IWOTH and not sticky:
+        yield "world-writable"
+    if user is None or not inside:
+        return
+    shared = inside.split("/")[0] == "shared"
+    if shared and inside == "shared":
+        return
+    if entry.st_uid in ((user,) if shared else (0, builder)):
+        return
+    yield "own-code" if entry.st_uid == user else "foreign"
+
+
+def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield all files and directories below a directory on the same file system, without following links."""
+    waiting = [root]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    facts = entry.stat(follow_symlinks=False)
+                    yield entry.path, facts
+                    if stat.S_ISDIR(facts.st_mode):
+                        waiting.append(entry.path)
+
+
+def _user_id(name: str) -> int | None:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(name).pw_uid
+    return None
+
+
+def _name(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"the user id {uid}, which nobody has"

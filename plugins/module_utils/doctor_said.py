@@ -1,0 +1,118 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What programs and files of a host say, as facts for the doctor. Pure functions: text in, values out."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import time
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+
+def memory(meminfo: str) -> dict[str, int]:
+    """Return bytes of /proc/meminfo (proc(5)). Raises KeyError when it lacks a line."""
+    found = {name: int(count) * 1024 for name, count in re.findall(r"^(\w+):\s+(\d+) kB$", meminfo, re.MULTILINE)}
+    return {
+        "total": found["MemTotal"],
+        "available": found["MemAvailable"],
+        "swap_total": found["SwapTotal"],
+        "swap_free": found["SwapFree"],
+    }
+
+
+def periodic(shell: str) -> bool:
+    """Tell whether ``apt-config shell value APT::Periodic::...`` names an interval, like ``value='1'`` or ``'1d'``."""
+    matched = re.search(r"^value='(.*)'$", shell, re.MULTILINE)
+    return bool(matched) and matched is not None and matched[1].strip() not in ("", "0")
+
+
+def journal_storage(config: str) -> str:
+    """Return where journald keeps the journal, of ``systemd-analyze cat-config``: the last line counts."""
+    found = re.findall(r"^\s*Storage\s*=\s*(\w+)\s*$", config, re.MULTILINE)
+    return found[-1].lower() if found else "auto"
+
+
+def newest_kernel(names: Iterable[str]) -> str:
+    """Return the version of the newest kernel among the files of /boot; empty when there is none."""
+    versions = [name.removeprefix("vmlinuz-") for name in names if name.startswith("vmlinuz-")]
+    return max(versions, key=lambda name: [int(part) for part in re.findall(r"\d+", name)], default="")
+
+
+def same_flavour(one: str, other: str) -> bool:
+    """Tell whether two kernels are of one kind, such as amd64 or cloud-amd64: another may be kept on purpose."""
+    return one.partition("-")[2].lstrip("0123456789.+-debpo") == other.partition("-")[2].lstrip("0123456789.+-debpo")
+
+
+def listeners(listing: str) -> list[dict[str, Any]]:
+    """Return who listens where, of ``ss --listening --tcp --numeric --processes`` without its head.
+
+    A line ends in ``users:(("nginx",pid=12,fd=6),...)``; one of a process in another namespace has no users.
+    """
+    found = []
+    for line in listing.splitlines():
+        words = line.split(None, 5)
+        if len(words) < 4 or words[0] != "LISTEN":
+            continue
+        address, dummy, port = words[3].rpartition(":")
+        users = re.findall(r'\("((?:[^"\\]|\\.)*)",pid=(\d+)', words[5] if len(words) > 5 else "")
+        if port.isdigit():
+            program, pid = users[0] if users else ("a process of another namespace", "0")
+            found.append({"address": address, "port": int(port), "program": program, "pid": int(pid)})
+    return found
+
+
+def addresses(listing: str) -> list[str]:
+    """Return the addresses of ``getent ahosts``, each once, in their order."""
+    words = (line.split()[0].partition("%")[0] for line in listing.splitlines() if line.split())
+    return list(dict.fromkeys(str(ipaddress.ip_address(word)) for word in words))
+
+
+def kills(journal: str) -> list[dict[str, str]]:
+    """Return which processes or units were killed for want of memory, of ``journalctl --output=json``."""
+    found = []
+    for line in journal.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        message = entry.get("MESSAGE")
+        text = message if isinstance(message, str) else ""
+        if entry.get("_TRANSPORT") == "kernel":
+            # "Out of memory: Killed process 812 (gunicorn) ...", "Memory cgroup out of memory: Killed process ..."
+            matched = re.search(r"[Oo]ut of memory: Killed process \d+ \(([^)]*)\)", text)
+            what = matched[1] if matched else ""
+        else:
+            what = str(entry.get("UNIT") or "")
+        if what:
+            found.append({"what": what, "time": moment(entry.get("__REALTIME_TIMESTAMP"))})
+    return found
+
+
+def moment(microseconds: object) -> str:
+    """Return a time of the journal as ISO 8601 in UTC."""
+    text = str(microseconds or "")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(text) // 1_000_000)) if text.isdigit() else "?"
+
+
+def cookies(headers: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the cookies of Set-Cookie headers with their flags, never their values."""
+    found = []
+    for header in headers:
+        try:
+            parsed = SimpleCookie(header)
+        except CookieError:
+            continue
+        for name, morsel in parsed.items():
+            found.append(
+                {
+                    "name": name,
+                    "secure": bool(morsel["secure"]),
+                    "httponly": bool(morsel["httponly"]),
+                    "samesite": str(morsel["samesite"]),
+                }
+            )
+    return found
