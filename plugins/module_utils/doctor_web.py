@@ -17,6 +17,8 @@ Facts = Mapping[str, Any]
 WEB_SERVER = "nginx"
 # Sent as a visitor would be named; of the networks for documentation (RFC 5737), so nobody's.
 TEST_ADDRESS = "192.0.2.77"
+# Addresses that lead to a host from nearby only (RFC 1918, 6598, 3927, 4193).
+NOT_ROUTED = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7")
 PROXY_FIX = "x_for=1, x_proto=1, x_host=1"
 
 
@@ -47,7 +49,8 @@ def _about_name(app: str, domain: str, there: list[str] | None, own: set[str], w
         if not family or own.intersection(family) or _all_within(family, wanted["trusted_proxies"]):
             continue
         # Behind NAT a host does not know its address, and behind a proxy the name leads to that.
-        hidden = all(ipaddress.ip_address(address).is_private for address in own)
+        here = [address for address in own if ipaddress.ip_address(address).version == version]
+        hidden = bool(here) and _all_within(here, NOT_ROUTED)
         level = "warning" if hidden or wanted["trusted_proxies"] or len(family) < len(there) else "error"
         evidence = f"{domain} leads to {', '.join(family)} ({record}), and this host is {ours}"
         fix = f"change the {record} record; behind NAT or a proxy make sure that it passes visitors on to this host"

@@ -1,0 +1,25 @@
+# Copyright: the flaskworks.deploy contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a check of the doctor is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
+
+Facts = Mapping[str, Any]
+Judge = Callable[[Facts], list[Finding]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, what it looks at and why, the facts that it needs, and who judges them."""
+
+    name: str
+    looks_at: str
+    why: str
+    needs: tuple[str, ...]
+    judge: Judge

@@ -1,0 +1,350 @@
+"""The doctor judges facts: what is a fault, what is none, and that no word of a finding is a secret."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_checks import CHECKS, table
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_diagnosis import diagnose
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_app import KNOWN_KEYS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding, ordered
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_inside import measured
+
+ROOT = Path(__file__).resolve().parents[2]
+GIB = 2**30
+PUBLIC, PRIVATE, OTHER = "203.0.113.5", "10.0.0.5", "203.0.113.99"
+LIVE = "blog@20260314-101500-1f2e3d4c.service"
+GOOD_KEY = {"name": "SECRET_KEY", "length": 64, "kinds": 16, "known": False, "name_like": False}
+
+
+def healthy() -> dict[str, Any]:
+    """Return the facts of a host on which nothing is wrong."""
+    inside = {
+        "flask": True,
+        "debug": False,
+        "proxy_fix": {"x_for": 1, "x_proto": 1, "x_host": 1},
+        "seen": {"address": "192.0.2.77", "scheme": "https"},
+        "secret": dict(GOOD_KEY),
+        "cookie": {"name": "session", "secure": True, "httponly": True, "samesite": "Lax"},
+    }
+    web = {"unit": LIVE, "active": "active", "restarts": 0, "memory_bytes": GIB // 8, "memory_limit_bytes": GIB}
+    page = {
+        "host": "blog.example.org",
+        "path": "/health",
+        "port": 443,
+        "error": "",
+        "status": 200,
+        "cookies": [],
+        "debugger": False,
+        "logged_address": "127.0.0.1",
+    }
+    app = {
+        "status": {"web": web, "processes": [], "timers": [], "activity": None, "maintenance": False},
+        "server": {"type": "gunicorn", "worker_class": "gthread"},
+        "python": "3.13.5",
+        "requires_python": ">=3.10",
+        "packages": ["flask", "gunicorn"],
+        "debug_variables": [],
+        "secret_keys": [dict(GOOD_KEY)],
+        "socket": {"debugger": False},
+        "page": page,
+        "inside": inside,
+        "missing": {},
+    }
+    wanted = {
+        "domains": ["blog.example.org"],
+        "ports": [80, 443],
+        "tls": True,
+        "tls_ports": [443],
+        "trusted_proxies": [],
+        "scheme": "http",
+    }
+    return {
+        "missing": {},
+        "system": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)"},
+        "file_systems": [{"paths": ["/srv"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}],
+        "memory": {"total": 4 * GIB, "available": 2 * GIB, "swap_total": 0, "swap_free": 0},
+        "clock": {"synchronised": True, "offset": 0.4},
+        "upgrades": {"installed": True, "periodic": True, "timer": "enabled"},
+        "journal": {"persistent": True, "why": ""},
+        "reboot": {"required": False, "why": "", "packages": []},
+        "failed_units": [],
+        "kills": [],
+        "files": [],
+        "addresses": [PUBLIC, "2001:db8::5"],
+        "known_as": [PUBLIC],
+        "names": {"blog.example.org": [PUBLIC]},
+        "listeners": [{"port": 80, "program": "nginx", "pid": 7}, {"port": 5432, "program": "postgres", "pid": 9}],
+        "workers": {"blog": 2},
+        "plan": {"blog": wanted},
+        "apps": {"blog": app},
+    }
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Return the facts of a healthy host with one of them changed; ``path`` has a dot between keys."""
+    facts = healthy()
+    *above, last = path.split(".")
+    place: Any = facts
+    for key in above:
+        place = place[int(key) if isinstance(place, list) else key]
+    place[last] = copy.deepcopy(value)
+    return facts
+
+
+def found(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
+    findings, unchecked = diagnose(facts)
+    assert unchecked == []
+    return [(one.level, one.app, one.check) for one in findings]
+
+
+def key(**changes: Any) -> list[dict[str, Any]]:
+    return [{**GOOD_KEY, **changes}]
+
+
+def file(kind: str) -> list[dict[str, Any]]:
+    return [{"kind": kind, "app": "blog", "path": "/srv/blog/x", "count": 2, "owner": "eve", "wanted": "blog"}]
+
+
+DISK = {"paths": ["/srv", "/tmp"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}
+TIMER = {"name": "tidy", "unit": "blog.tidy@1.timer", "active": "active", "last": None, "result": None}
+COOKIE = {"name": "session", "secure": True, "httponly": True, "samesite": "Lax"}
+APP, INSIDE, PAGE, WEB = "apps.blog", "apps.blog.inside", "apps.blog.page", "apps.blog.status.web"
+
+FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
+    ("system", {"id": "ubuntu", "version": "24.04", "name": "Ubuntu"}, ("error", "", "debian-version")),
+    ("system", {"id": "debian", "version": "11", "name": "Debian 11"}, ("error", "", "debian-version")),
+    ("system", {"id": "debian", "version": "14", "name": "Debian 14"}, ("warning", "", "debian-version")),
+    ("system", {"id": "debian", "version": "", "name": "Debian sid"}, ("warning", "", "debian-version")),
+    ("file_systems", [{**DISK, "free": GIB // 2}], ("warning", "", "disk-space")),
+    ("file_systems", [{**DISK, "free": GIB // 8}], ("error", "", "disk-space")),
+    ("file_systems", [{**DISK, "inodes_free": 40}], ("warning", "", "disk-inodes")),
+    ("file_systems", [{**DISK, "inodes_free": 0}], ("error", "", "disk-inodes")),
+    ("memory.available", GIB // 4, ("warning", "", "memory-low")),
+    ("memory.available", GIB // 10, ("error", "", "memory-low")),
+    ("memory", {**healthy()["memory"], "swap_total": GIB, "swap_free": 9}, ("warning", "", "memory-low")),
+    ("clock.synchronised", False, ("warning", "", "clock")),
+    ("clock.offset", 31.0, ("error", "", "clock")),
+    ("clock.offset", -31.0, ("error", "", "clock")),
+    ("upgrades.installed", False, ("warning", "", "unattended-upgrades")),
+    ("upgrades.periodic", False, ("warning", "", "unattended-upgrades")),
+    ("upgrades.timer", "masked", ("warning", "", "unattended-upgrades")),
+    ("journal", {"persistent": False, "why": "Storage=volatile"}, ("warning", "", "journal-volatile")),
+    ("reboot", {"required": True, "why": "a kernel", "packages": []}, ("warning", "", "reboot-pending")),
+    ("failed_units", ["cron.service"], ("warning", "", "unit-failed")),
+    ("kills", [{"what": "gunicorn", "time": "2026-03-14"}], ("warning", "", "memory-kills")),
+    ("files", file("world-writable"), ("error", "blog", "files")),
+    ("files", file("own-code"), ("error", "blog", "files")),
+    ("files", file("foreign"), ("warning", "blog", "files")),
+    ("names", {"blog.example.org": []}, ("error", "blog", "dns")),
+    ("names", {"blog.example.org": [OTHER]}, ("error", "blog", "dns")),
+    ("names", {"blog.example.org": [PUBLIC, "2001:db8::9"]}, ("warning", "blog", "dns")),
+    ("names", {"blog.example.org": ["127.0.1.1"]}, ("info", "blog", "dns")),
+    ("listeners", [{"port": 443, "program": "apache2", "pid": 812}], ("error", "", "port-taken")),
+    (f"{PAGE}.error", "connection refused", ("error", "blog", "site-answers")),
+    (f"{PAGE}.status", 502, ("error", "blog", "site-answers")),
+    (f"{PAGE}.cookies", [{**COOKIE, "secure": False}], ("warning", "blog", "session-cookie")),
+    (f"{PAGE}.cookies", [{**COOKIE, "httponly": False}], ("warning", "blog", "session-cookie")),
+    (f"{PAGE}.cookies", [{**COOKIE, "samesite": ""}], ("info", "blog", "session-cookie")),
+    (f"{INSIDE}.cookie", {**COOKIE, "secure": False}, ("warning", "blog", "session-cookie")),
+    (f"{INSIDE}.seen", {"address": "", "scheme": "https"}, ("warning", "blog", "proxy-hops")),
+    (f"{INSIDE}.seen", {"address": "192.0.2.77", "scheme": "http"}, ("warning", "blog", "proxy-hops")),
+    (f"{PAGE}.logged_address", "192.0.2.77", ("error", "blog", "forged-address")),
+    (f"{PAGE}.debugger", True, ("error", "blog", "debugger")),
+    (f"{APP}.socket", {"debugger": True}, ("error", "blog", "debugger")),
+    (f"{APP}.debug_variables", ["FLASK_DEBUG"], ("error", "blog", "debug-on")),
+    (f"{INSIDE}.debug", True, ("error", "blog", "debug-on")),
+    (f"{APP}.secret_keys", key(known=True), ("error", "blog", "secret-key")),
+    (f"{APP}.secret_keys", key(name_like=True), ("error", "blog", "secret-key")),
+    (f"{APP}.secret_keys", key(length=15), ("error", "blog", "secret-key")),
+    (f"{APP}.secret_keys", key(kinds=5), ("error", "blog", "secret-key")),
+    (f"{APP}.secret_keys", key(length=31), ("warning", "blog", "secret-key")),
+    (f"{APP}.python", "3.9.2", ("error", "blog", "python-version")),
+    (f"{APP}.server", {"type": "gunicorn", "worker_class": "gevent"}, ("error", "blog", "worker-class")),
+    (f"{APP}.server", {"type": "gunicorn", "worker_class": "eventlet"}, ("error", "blog", "worker-class")),
+    (f"{WEB}.restarts", 3, ("warning", "blog", "restarts")),
+    (f"{WEB}.active", "failed", ("error", "blog", "restarts")),
+    (f"{WEB}.memory_limit_bytes", GIB // 8, ("warning", "blog", "memory-workers")),
+    ("workers", {"blog": 2, "shop": 60}, ("warning", "", "memory-workers")),
+    (f"{APP}.status.timers", [{**TIMER, "result": "exit-code"}], ("error", "blog", "timer-failed")),
+    (f"{APP}.status.timers", [{**TIMER, "active": "inactive"}], ("error", "blog", "timer-failed")),
+    (f"{APP}.status.activity", {"state": "interrupted", "step": "build"}, ("warning", "blog", "deploy-interrupted")),
+]
+
+FINE: list[tuple[str, Any]] = [
+    ("system", {"id": "debian", "version": "12", "name": "Debian GNU/Linux 12 (bookworm)"}),
+    # A small file system with nothing on it, and a large one with little left of it.
+    ("file_systems", [{**DISK, "size": GIB // 2, "free": GIB // 2}]),
+    ("file_systems", [{**DISK, "size": 4000 * GIB, "free": 3 * GIB}]),
+    # btrfs counts no inodes.
+    ("file_systems", [{**DISK, "inodes": 0, "inodes_free": 0}]),
+    ("clock", {"synchronised": None, "offset": None}),
+    ("names", {"blog.example.org": [OTHER, PUBLIC]}),
+    ("names", {"blog.example.org": [PUBLIC, "2001:db8::5"]}),
+    ("listeners", [{"port": 8000, "program": "apache2", "pid": 812}]),
+    (f"{PAGE}.status", 404),
+    (f"{PAGE}.cookies", [{"name": "theme", "secure": False, "httponly": False, "samesite": ""}]),
+    (f"{APP}.requires_python", ""),
+    (f"{APP}.requires_python", "whatever"),
+    (f"{APP}.server", {"type": "gevent"}),
+    (f"{APP}.server", {"type": "gunicorn", "worker_class": "site.Worker"}),
+    (f"{WEB}.restarts", 2),
+    (f"{WEB}.memory_limit_bytes", None),
+    (f"{APP}.status.timers", [{**TIMER, "result": "success"}]),
+    (f"{APP}.status.activity", {"state": "running", "step": "build"}),
+    ("plan", {}),
+]
+
+
+def test_a_healthy_host_has_no_finding() -> None:
+    assert found(healthy()) == []
+
+
+@pytest.mark.parametrize(("path", "value", "finding"), FAULTS)
+def test_a_fault_is_one_finding(path: str, value: Any, finding: tuple[str, str, str]) -> None:
+    assert found(changed(path, value)) == [finding]
+
+
+@pytest.mark.parametrize(("path", "value"), FINE)
+def test_what_is_no_fault(path: str, value: Any) -> None:
+    assert found(changed(path, value)) == []
+
+
+def test_every_check_is_seen_to_find_something() -> None:
+    assert {row[2][2] for row in FAULTS} == {check.name for check in CHECKS}
+
+
+def test_behind_nat_and_proxies() -> None:
+    facts = healthy() | {"addresses": [PRIVATE], "known_as": [PRIVATE], "names": {"blog.example.org": [OTHER]}}
+    (finding,), dummy = diagnose(facts)
+    assert (finding.level, finding.check) == ("warning", "dns")
+    assert OTHER in finding.evidence
+    assert PRIVATE in finding.evidence
+    # Ansible knows the host by the address that the world knows.
+    assert found(facts | {"known_as": [OTHER]}) == []
+    facts["plan"]["blog"]["trusted_proxies"] = ["203.0.113.0/24"]
+    assert found(facts) == []
+    proxied = changed("plan.blog.trusted_proxies", ["198.51.100.7"]) | {"names": {"blog.example.org": [OTHER]}}
+    assert found(proxied) == [("warning", "blog", "dns")]
+
+
+def test_flags_of_cookies_matter_with_tls() -> None:
+    insecure = [{**COOKIE, "secure": False}]
+    for key_, value in (("scheme", "https"), ("trusted_proxies", ["192.0.2.1"])):
+        facts = changed(f"{PAGE}.cookies", insecure)
+        facts["plan"]["blog"] |= {"tls": False, key_: value}
+        assert found(facts) == [("warning", "blog", "session-cookie")]
+    facts["plan"]["blog"] |= {"tls": False, "trusted_proxies": []}
+    assert found(facts) == []
+
+
+def test_the_line_to_write() -> None:
+    facts = changed(f"{INSIDE}.seen", {"address": "", "scheme": "http"})
+    facts["apps"]["blog"]["inside"]["proxy_fix"] = None
+    (finding,), dummy = diagnose(facts)
+    assert "no ProxyFix is there" in finding.evidence
+    assert finding.fix.endswith("app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)")
+    # Another framework may read the headers itself.
+    facts["apps"]["blog"]["inside"]["flask"] = False
+    (finding,), dummy = diagnose(facts)
+    assert finding.level == "info"
+
+
+def test_a_closed_site_is_not_asked_why() -> None:
+    facts = changed(f"{PAGE}.status", 503)
+    assert found(facts) == [("error", "blog", "site-answers")]
+    facts["apps"]["blog"]["status"]["maintenance"] = True
+    assert found(facts) == []
+
+
+def test_before_the_first_deploy() -> None:
+    facts = healthy() | {"apps": {}}
+    assert found(facts) == []
+    facts["apps"] = {"blog": {"status": {"web": None, "timers": [], "processes": []}, "missing": {}}}
+    assert found(facts) == []
+
+
+def test_what_is_not_known_is_told_and_not_judged() -> None:
+    facts = healthy()
+    del facts["clock"]
+    facts["missing"] = {"clock": "timedatectl is not installed"}
+    facts["apps"]["blog"]["missing"] = {"what its code says": "no answer"}
+    assert diagnose(facts) == (
+        [],
+        [
+            {"check": "clock", "why": "timedatectl is not installed"},
+            {"check": "blog: what its code says", "why": "no answer"},
+        ],
+    )
+
+
+def test_findings_are_ordered_and_told_once() -> None:
+    one = Finding("warning", "", "b", "x", "y")
+    two, three = Finding("error", "", "c", "x", "y"), Finding("error", "blog", "a", "x", "y")
+    assert ordered([three, one, two, one]) == [two, one, three]
+    with pytest.raises(ValueError, match="level 'bad'"):
+        Finding("bad", "", "a", "x", "y")
+
+
+@pytest.mark.parametrize(
+    ("value", "weak"),
+    [
+        ("change-me", "known"),
+        ("dev", "known"),
+        ("Super Secret Key", "known"),
+        ("secret123", "known"),
+        ("Blog", "name_like"),
+        ("SECRET_KEY", "known"),
+        ("vps1", "name_like"),
+        (b"dev", "known"),
+        ("canary-5b1f0c9d7e", ""),
+    ],
+)
+def test_a_key_is_measured_and_not_told(value: str | bytes, weak: str) -> None:
+    said = measured("SECRET_KEY", value, ["blog", "vps1"], list(KNOWN_KEYS))
+    assert [name for name in ("known", "name_like") if said[name]] == ([weak] if weak else [])
+    assert said["length"] == len(value)
+    text = value.decode() if isinstance(value, bytes) else value
+    assert text not in str({name: item for name, item in said.items() if name != "name"})
+
+
+def test_the_report() -> None:
+    finding = Finding("error", "blog", "debug-on", "seen\x1b[2J", "do this")
+    said: dict[str, Any] = {
+        "time": "",
+        "apps": ["blog", "shop"],
+        "checks": 26,
+        "worst": "error",
+        "findings": [finding.data()],
+        "unchecked": [{"check": "clock", "why": "not there"}],
+        "changed": False,
+    }
+    clean = said | {"apps": [], "findings": [], "worst": "none", "unchecked": []}
+    hosts: dict[str, dict[str, Any]] = {"one": said, "two": clean, "three": {"msg": "unreachable"}, "four": {}}
+    text = doctor_report.report({name: doctor_report.plain_diagnosis(told) for name, told in hosts.items()})
+    assert text == (
+        "one: 1 error (26 checks; blog, shop)\n"
+        "  the host: nothing found\n"
+        "  blog: 1 error\n"
+        "    error    debug-on: seen\ufffd[2J\n"
+        "             fix: do this\n"
+        "  shop: nothing found\n"
+        "  not looked at:\n"
+        "    clock: not there\n\n"
+        "two: nothing found (26 checks; no application)\n\n"
+        "three: unknown: unreachable\n\n"
+        "four: unknown: it was not asked"
+    )
+    assert "changed" not in doctor_report.plain_diagnosis(said)
+
+
+def test_the_table_of_the_guide_is_that_of_the_code() -> None:
+    guide = (ROOT / "docs/doctor.md").read_text()
+    assert table() in guide, "run docs/generate"
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", check.name) for check in CHECKS)
+    assert len({check.name for check in CHECKS}) == len(CHECKS)

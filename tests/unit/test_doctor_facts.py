@@ -1,0 +1,252 @@
+"""What the doctor makes of the words of programs, of files below /srv, and of an application that is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_facts_app, doctor_inside
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import kinds_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_versions import accepts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
+
+# As Flask and Werkzeug are built, as far as the doctor looks: the real ones are in the scenario.
+SITE = """
+print("words of the site")
+class ProxyFix:
+    def __init__(self, app, x_for=1, x_proto=1):
+        self.app, self.x_for, self.x_proto = app, x_for, x_proto
+    def __call__(self, environ, start_response):
+        values = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if len(values) >= self.x_for:
+            environ.update({"REMOTE_ADDR": values[-self.x_for]})
+        return self.app(environ, start_response)
+class Flask:
+    session_interface = None
+    def __init__(self, key):
+        self.config = {"SECRET_KEY": key, "SESSION_COOKIE_SECURE": True, "DEBUG": False}
+    def __call__(self, environ, start_response):
+        return self.wsgi_app(environ, start_response)
+    def wsgi_app(self, environ, start_response):
+        self.request_context(environ)
+        start_response("200 OK", [])
+        return [b""]
+    def request_context(self, environ):
+        return None
+class Copies:
+    def __init__(self, app):
+        self.app = app
+    def __call__(self, environ, start_response):
+        return self.app({**environ, "REMOTE_ADDR": "192.0.2.77"}, start_response)
+def create_app(hops=1, key=None):
+    app = Flask(key)
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=1)
+    return app
+inner = create_app(0, "canary-2f9e-canary-2f9e-canary-2f9e")
+outer = ProxyFix(inner, x_for=1)
+copied = Copies(create_app(0))
+def plain(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+def failing(environ, start_response):
+    raise RuntimeError("canary-77")
+"""
+
+
+@pytest.mark.parametrize(
+    ("specifier", "version", "holds"),
+    [
+        (">=3.10", "3.13.5", True),
+        (">=3.10", "3.9.2", False),
+        (">=3.10,<4", "3.13.5", True),
+        (">=3.10, <3.13", "3.13.0", False),
+        ("~=3.11", "3.13.5", True),
+        ("~=3.11.2", "3.12.0", False),
+        ("==3.11.*", "3.11.9", True),
+        ("==3.11.*", "3.12.1", False),
+        ("!=3.11.*", "3.11.9", False),
+        ("==3.11", "3.11.0", True),
+        ("<=3.11", "3.11.9", False),
+        (">3.11", "3.11.0", False),
+        (">=3.13", "3.13.0rc1", True),
+        ("three", "3.11", None),
+        ("", "3.11", None),
+        (">=3.10", "", None),
+    ],
+)
+def test_versions_of_python(specifier: str, version: str, holds: bool | None) -> None:
+    assert accepts(specifier, version) is holds
+
+
+def test_listeners_of_ss() -> None:
+    listing = (
+        'LISTEN 0 511  0.0.0.0:80   0.0.0.0:* users:(("nginx",pid=12,fd=6),("nginx",pid=11,fd=6))\n'
+        'LISTEN 0 128     [::]:443     [::]:* users:(("odd \\"name\\"",pid=3,fd=4))\n'
+        "LISTEN 0 4096 127.0.0.53%lo:53 0.0.0.0:*\n\nESTAB 0 0 a:1 b:2\n"
+    )
+    assert [(one["address"], one["port"], one["program"], one["pid"]) for one in said.listeners(listing)] == [
+        ("0.0.0.0", 80, "nginx", 12),
+        ("[::]", 443, 'odd \\"name\\"', 3),
+        ("127.0.0.53%lo", 53, "a process of another namespace", 0),
+    ]
+
+
+def test_addresses_of_getent() -> None:
+    listing = "192.0.2.1     STREAM blog\n192.0.2.1     DGRAM\n2001:DB8::1     STREAM\nfe80::1%eth0 RAW\n"
+    assert said.addresses(listing) == ["192.0.2.1", "2001:db8::1", "fe80::1"]
+
+
+def test_settings_of_the_system() -> None:
+    assert [said.periodic(text) for text in ("value='1'\n", "value='1d'\n", "value='0'\n", "")] == [1, 1, 0, 0]
+    config = "# /etc/systemd/journald.conf\n[Journal]\n#Storage=auto\n"
+    assert said.journal_storage(config) == "auto"
+    assert said.journal_storage(f"{config}Storage=persistent\n# x\n[Journal]\nStorage = volatile\n") == "volatile"
+    kernels = ["vmlinuz-6.1.0-9-amd64", "vmlinuz-6.1.0-28-amd64", "initrd.img-7", "vmlinuz-6.1.0-28-cloud-amd64"]
+    assert said.newest_kernel(kernels[:3]) == "6.1.0-28-amd64"
+    assert said.newest_kernel([]) == ""
+    assert said.same_flavour("6.1.0-28-amd64", "6.1.0-9-amd64")
+    assert not said.same_flavour("6.1.0-28-amd64", "6.1.0-9-cloud-amd64")
+    meminfo = "MemTotal:  2048 kB\nMemAvailable: 1024 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
+    assert said.memory(meminfo) == {"total": 2**21, "available": 2**20, "swap_total": 0, "swap_free": 0}
+
+
+def test_kills_of_the_journal() -> None:
+    text = "Memory cgroup out of memory: Killed process 812 (gunicorn) total-vm:1kB"
+    lines: list[dict[str, Any]] = [
+        {"_TRANSPORT": "kernel", "MESSAGE": text, "__REALTIME_TIMESTAMP": "1700000000000000"},
+        {"_TRANSPORT": "kernel", "MESSAGE": "eth0: link is up"},
+        {"_TRANSPORT": "kernel", "MESSAGE": [1, 2]},
+        {"_TRANSPORT": "journal", "UNIT": "blog.service", "MESSAGE": text},
+    ]
+    found = said.kills("\n".join([*map(json.dumps, lines), "cut sho"]))
+    assert [one["what"] for one in found] == ["gunicorn", "blog.service"]
+    assert [one["time"] for one in found] == ["2023-11-14T22:13:20Z", "?"]
+
+
+def test_flags_of_cookies() -> None:
+    headers = ["session=canary; Secure; HttpOnly; Path=/; SameSite=Lax", "theme=dark", "\x00=;"]
+    assert said.cookies(headers) == [
+        {"name": "session", "secure": True, "httponly": True, "samesite": "Lax"},
+        {"name": "theme", "secure": False, "httponly": False, "samesite": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inside", "owner", "mode", "kinds"),
+    [
+        ("releases/1/src/a.py", 0, 0o100640, []),
+        ("releases/1/src/a.py", 7, 0o100640, []),  # it is being built
+        ("releases/1/src/a.py", 1000, 0o100640, ["own-code"]),
+        ("releases/1/src/a.py", 1001, 0o100640, ["foreign"]),
+        ("releases/1/src/a.py", 0, 0o100646, ["world-writable"]),
+        ("shared/x", 1000, 0o100640, []),
+        ("shared/x", 0, 0o100640, ["foreign"]),
+        ("shared/x", 1001, 0o100642, ["world-writable", "foreign"]),
+        ("shared/tmp", 1000, stat.S_IFDIR | 0o1777, []),
+        ("shared/tmp", 1000, stat.S_IFDIR | 0o777, ["world-writable"]),
+        ("shared/link", 1001, stat.S_IFLNK | 0o777, []),
+    ],
+)
+def test_files_below_srv(inside: str, owner: int, mode: int, kinds: list[str]) -> None:
+    facts = os.stat_result((mode, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+    assert list(kinds_of(facts, inside, 1000, 7)) == kinds
+    # A directory that is no application's is judged by its mode alone.
+    assert list(kinds_of(facts, inside, None, None)) == [kind for kind in kinds if kind == "world-writable"]
+
+
+def test_the_environment_of_a_release() -> None:
+    text = 'A="x"\nFLASK_DEBUG="0"\nDEBUG="1"\nSECRET_KEY="dev"\nJWT_SECRET_KEY="canary-19"\nSECRET_KEYS="x"\n'
+    facts = doctor_facts_app.environment_facts(text, ["blog"])
+    assert facts["debug_variables"] == ["DEBUG"]
+    keys = [(one["name"], one["known"]) for one in facts["secret_keys"]]
+    assert sorted(keys) == [
+        ("JWT_SECRET_KEY", False),
+        ("SECRET_KEY", True),
+    ]
+    assert "canary" not in str(facts)
+
+
+def test_the_python_that_a_project_wants() -> None:
+    assert doctor_facts_app.requires_python('[project]\nrequires-python = ">=3.10"\n') == ">=3.10"
+    for text in ("", "[project]\nname = 'x'\n", "project = 1\n", "[project]\nrequires-python = 3\n", "[bro ken"):
+        assert doctor_facts_app.requires_python(text) == ""
+
+
+def asked(folder: Path, wsgi: str) -> dict[str, Any]:
+    """Run the program as the doctor does, with this test's Python."""
+    (folder / "site_of_the_test.py").write_text(SITE)
+    order = {
+        "wsgi": wsgi,
+        "path": "/",
+        "headers": {"Host": "x", "X-Forwarded-For": TEST_ADDRESS, "X-Forwarded-Proto": "https"},
+        "names": ["blog"],
+        "known": ["dev"],
+    }
+    program = Path(doctor_inside.__file__).read_text()
+    argv = [sys.executable, "-", json.dumps(order)]
+    done = subprocess.run(argv, input=program, capture_output=True, text=True, cwd=folder, check=True, timeout=60)
+    assert "canary" not in done.stdout
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wsgi", "flask", "address", "hops"),
+    [
+        ("create_app()", True, TEST_ADDRESS, 1),
+        ("create_app(hops=2)", True, "", 2),
+        ("create_app(0)", True, "", None),
+        ("inner", True, "", None),
+        ("outer", True, TEST_ADDRESS, 1),
+        ("copied", True, TEST_ADDRESS, None),
+        ("plain", False, "", None),
+        ("failing", False, "", None),
+    ],
+)
+def test_what_an_application_sees(tmp_path: Path, wsgi: str, flask: bool, address: str, hops: int | None) -> None:
+    found = asked(tmp_path, f"site_of_the_test:{wsgi}")
+    assert (found["flask"], found["seen"]) == (flask, {"address": address, "scheme": "https"})
+    assert (found["proxy_fix"] or {}).get("x_for") == hops
+
+
+def test_what_its_settings_say(tmp_path: Path) -> None:
+    found = asked(tmp_path, 'site_of_the_test:create_app(1, "dev")')
+    assert found["secret"] == {"name": "SECRET_KEY", "length": 3, "kinds": 3, "known": True, "name_like": False}
+    assert found["cookie"] == {"name": "session", "secure": True, "httponly": True, "samesite": ""}
+    assert asked(tmp_path, "site_of_the_test:create_app()")["cookie"] is None
+    assert asked(tmp_path, "site_of_the_test:nothing") == {"error": "AttributeError"}
+
+
+def test_what_a_plan_tells() -> None:
+    release = {"health": {"scheme": "https"}, "server": {"type": "gunicorn", "settings": {"wsgi_app": "blog:app"}}}
+    site = {"server_names": ["blog.test"], "listen": [80], "trusted_proxies": []}
+    plan = {"releases": {"blog": release}, "nginx_sites": {"blog": site}}
+    assert wanted(plan)["blog"] == {
+        "domains": ["blog.test"],
+        "ports": [80],
+        "tls": False,
+        "tls_ports": [],
+        "trusted_proxies": [],
+        "scheme": "https",
+        "server": {
+            "type": "gunicorn",
+            "access_log": "",
+            "error_log": "",
+            "workers": 1,
+            "worker_class": "sync",
+            "limits": {},
+        },
+        "wsgi": "blog:app",
+    }
+    plan["nginx_sites"]["blog"] = {**site, "tls": {"certificate": "/c", "key": "/k", "ports": [8443]}}
+    found = wanted(plan)["blog"]
+    assert (found["ports"], found["tls"], found["tls_ports"]) == ([80, 8443], True, [8443])
