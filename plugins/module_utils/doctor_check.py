@@ -16,10 +16,17 @@ Judge = Callable[[Facts], list[Finding]]
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, what it looks at and why, the facts that it needs, and who judges them."""
+    """One check: its name, what it looks at and why, the facts that it needs, and who judges them.
+
+    Its findings bear its name, or begin with it and a hyphen.
+    """
 
     name: str
     looks_at: str
     why: str
     needs: tuple[str, ...]
     judge: Judge
+
+    def owns(self, finding: Finding) -> bool:
+        """Tell whether a finding is one of this check: one judge may serve several."""
+        return finding.check == self.name or finding.check.startswith(f"{self.name}-")

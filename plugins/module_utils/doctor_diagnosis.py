@@ -23,7 +23,7 @@ def diagnose(facts: Mapping[str, Any]) -> tuple[list[Finding], list[dict[str, st
         if missing:
             unchecked.append({"check": check.name, "why": facts["missing"][missing[0]]})
         else:
-            found += [finding for finding in check.judge(facts) if finding.check == check.name]
+            found += [finding for finding in check.judge(facts) if check.owns(finding)]
     for name, said in sorted(facts.get("apps", {}).items()):
         unchecked += [{"check": f"{name}: {what}", "why": why} for what, why in (said.get("missing") or {}).items()]
     return ordered(found), unchecked

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_inside, servers
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_app import DEBUG_VARIABLES
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_web import page_facts, socket_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
@@ -154,12 +155,12 @@ def _inside(layout: Layout, live: str, record: Mapping[str, Any], wanted: Mappin
         timeout=LOADED_WITHIN + 10,
     )
     try:
-        said = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
+        answer = said.inside(done.stdout)
+    except ValueError:
         return {"error": f"its code gave no answer within {LOADED_WITHIN} s, or ended the process"}
-    if "error" in said:
-        return {"error": f"its code can't be loaded a second time, where it may not write: {said['error']}"}
-    return said if isinstance(said, dict) else {"error": "its code gave another answer"}
+    if "error" in answer:
+        return {"error": f"its code can't be loaded a second time, where it may not write: {answer['error']}"}
+    return answer
 
 
 def _text(path: str) -> str:

@@ -112,6 +112,8 @@ def seen(application: Any, environ: dict[str, Any]) -> dict[str, Any]:
             break
     try:
         body = application(environ, lambda status, headers, error=None: lambda data: None)
+        # An application may be a generator, which runs when its answer is read. A stream has no end.
+        next(iter(body), None)
         getattr(body, "close", lambda: None)()
     except Exception:  # an error of a page: what its code saw is known all the same
         pass

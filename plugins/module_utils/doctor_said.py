@@ -8,9 +8,13 @@ import ipaddress
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+
+HOPS = ("x_for", "x_proto", "x_host", "x_port", "x_prefix")
+_COOKIE: dict[str, Callable[[Any], Any]] = {"name": str, "secure": bool, "httponly": bool, "samesite": str}
+_KEY: dict[str, Callable[[Any], Any]] = {"name": str, "length": int, "kinds": int, "known": bool, "name_like": bool}
 
 
 def memory(meminfo: str) -> dict[str, int]:
@@ -116,3 +120,27 @@ def cookies(headers: Iterable[str]) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def inside(answer: str) -> dict[str, Any]:
+    """Return what doctor_inside has printed, in the shape that it promises: the application could have said anything.
+
+    Raises ValueError for anything else.
+    """
+    said = json.loads((answer.splitlines() or [""])[-1])
+    if not isinstance(said, dict):
+        raise ValueError("no answer of the doctor's program")
+    if "error" in said:
+        return {"error": str(said["error"])[:80]}
+    try:
+        hops, cookie, key, seen = said["proxy_fix"], said["cookie"], said["secret"], said["seen"]
+        return {
+            "flask": said["flask"] is True,
+            "debug": said["debug"] is True,
+            "proxy_fix": {name: int(hops[name]) for name in HOPS} if hops else None,
+            "cookie": {name: kind(cookie[name]) for name, kind in _COOKIE.items()} if cookie else None,
+            "secret": {name: kind(key[name]) for name, kind in _KEY.items()} if key else None,
+            "seen": {name: str(seen[name])[:80] for name in ("address", "scheme")},
+        }
+    except (KeyError, TypeError) as error:
+        raise ValueError("another answer than that of the doctor's program") from error

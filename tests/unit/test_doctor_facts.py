@@ -57,6 +57,8 @@ copied = Copies(create_app(0))
 def plain(environ, start_response):
     start_response("200 OK", [])
     return [b""]
+def late(environ, start_response):
+    yield from outer(environ, start_response)
 def failing(environ, start_response):
     raise RuntimeError("canary-77")
 """
@@ -209,6 +211,7 @@ def asked(folder: Path, wsgi: str) -> dict[str, Any]:
         ("outer", True, TEST_ADDRESS, 1),
         ("copied", True, TEST_ADDRESS, None),
         ("plain", False, "", None),
+        ("late", False, TEST_ADDRESS, None),
         ("failing", False, "", None),
     ],
 )
@@ -250,3 +253,13 @@ def test_what_a_plan_tells() -> None:
     plan["nginx_sites"]["blog"] = {**site, "tls": {"certificate": "/c", "key": "/k", "ports": [8443]}}
     found = wanted(plan)["blog"]
     assert (found["ports"], found["tls"], found["tls_ports"]) == ([80, 8443], True, [8443])
+
+
+def test_an_answer_of_the_program_is_not_believed_to_have_its_shape(tmp_path: Path) -> None:
+    good = asked(tmp_path, 'site_of_the_test:create_app(1, "dev")')
+    assert said.inside(json.dumps(good)) == good
+    assert said.inside('noise\n{"error": "RuntimeError"}') == {"error": "RuntimeError"}
+    spoilt: list[Any] = [[], 7, {}, {**good, "seen": None}, {**good, "secret": {"length": "x"}}, {**good, "cookie": 7}]
+    for answer in ["", "no json", *map(json.dumps, spoilt)]:
+        with pytest.raises(ValueError):  # noqa: PT011
+            said.inside(answer)
