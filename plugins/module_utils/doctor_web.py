@@ -38,7 +38,7 @@ def _about_name(app: str, domain: str, there: list[str] | None, own: set[str], w
         return
     if not there:
         fix = f"add a record for {domain} that leads to this host ({ours}), or correct the name under domains"
-        yield Finding("error", app, "dns", f"{domain} has no address", fix)
+        yield Finding("error", app, "dns", f"{domain} has no address, asked on this host", fix)
         return
     if all(ipaddress.ip_address(address).is_loopback for address in there):
         evidence = f"{domain} is {', '.join(there)} on this host, out of its /etc/hosts, and unknown to DNS"
