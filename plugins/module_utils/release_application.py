@@ -10,6 +10,7 @@ import grp
 import os
 import pwd
 import stat
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,12 +23,14 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
     shared_served,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
+    SYSTEMD_SAYS_WHY,
     Completed,
     application_properties,
     command_unit,
     expanded,
     run_as,
     run_transient,
+    transient_words,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import ensure_directory
 
@@ -130,7 +133,11 @@ def application_command(layout: Layout, app: Mapping[str, Any], release_id: str)
 def run_application(layout: Layout, app: Mapping[str, Any], release_id: str, step: str, argv: list[str]) -> Completed:
     """Run a program as the application, with its environment, limits and sandbox."""
     given = application_command(layout, app, release_id)
-    return run_transient(command_unit(layout.app, step), argv, given["properties"], given["directory"])
+    unit, began = command_unit(layout.app, step), time.time()
+    result = run_transient(unit, argv, given["properties"], given["directory"])
+    if result.returncode >= SYSTEMD_SAYS_WHY:
+        result.stderr += transient_words(unit, began)
+    return result
 
 
 def _run_command(layout: Layout, app: Mapping[str, Any], release_id: str, step: str, command: str) -> None:

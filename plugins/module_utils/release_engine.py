@@ -44,6 +44,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect 
     inspect_app,
     make_order,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lacks import lacking
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout, new_release_id
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience, locked
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
@@ -264,6 +265,8 @@ def _failed(
     if error.step in ("start", "probe"):
         words = unit_journal(main_unit(layout, target), run.began) + log_since(order.error_log, position)
     switched = layout.live() == target
+    # Before it is taken back: a rollback knows the unit from the release alone.
+    cures = lacking(layout, order.app, target, error, words)
     if not switched:
         with contextlib.suppress(OSError, ReleaseError):
             undo(layout, target, built_now=finding.action == "deploy")
@@ -286,5 +289,6 @@ def _failed(
         with contextlib.suppress(OSError):
             run.end()
     return ReleaseError(
-        error.step, failure_report(layout.app, error.step, error.problem, error.output, words, standing, secrets)
+        error.step,
+        failure_report(layout.app, error.step, error.problem, error.output, words, standing, secrets, cures),
     )

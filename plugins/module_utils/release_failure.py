@@ -65,16 +65,25 @@ def standing_of(live: str | None, target: str, active: str) -> str:
 
 
 def failure_report(
-    app: str, step: str, problem: str, output: str, journal: str, standing: str, secrets: Iterable[str]
+    app: str,
+    step: str,
+    problem: str,
+    output: str,
+    journal: str,
+    standing: str,
+    secrets: Iterable[str],
+    cures: Iterable[str] = (),
 ) -> str:
     """Return the text a person reads when a release failed: step, cause, the program's and the unit's words, what
-    still serves.
+    cures it where that is known, what still serves.
     """
     parts = [f"{app}: the release failed at the step '{step}': {problem}"]
     if output:
         parts.append("It said:\n" + _indented(last_lines(output, 30)))
     if journal:
         parts.append("Last words of the new unit (journal and error log):\n" + _indented(last_lines(journal, 20)))
+    if listed := list(cures):
+        parts.append("What it lacks, and how it gets that:\n" + _indented("\n".join(listed)))
     parts.append(standing)
     return scrub("\n".join(parts), secrets)
 

@@ -28,6 +28,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Completed = subprocess.CompletedProcess[str]
 
+# From this status on it was systemd that could not run a program, or a signal that ended it (systemd.exec(5)): such a
+# program has said nothing.
+SYSTEMD_SAYS_WHY = 200
+
 # What serves comes before what is being made (systemd.resource-control(5); 100 is the rule).
 BEHIND = ("CPUWeight=20", "IOWeight=20")
 
@@ -211,6 +215,13 @@ def run_transient(
             + ["--", *(word.replace("$", "$$") for word in argv)],
             input=stdin or "",
         )
+
+
+def transient_words(unit: str, since: float) -> str:
+    """Return what systemd said of a transient service since a moment (seconds since 1970)."""
+    run(["journalctl", "--sync"])
+    found = run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{since:.0f}", f"--unit={unit}"])
+    return found.stdout if found.returncode == 0 else ""
 
 
 @contextlib.contextmanager

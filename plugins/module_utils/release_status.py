@@ -27,6 +27,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import Health
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_probe import probe_all
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_sandbox import (
+    sandbox_status,
+    scores_of,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_sizes import (
     tree_size,
     venv_sizes,
@@ -72,7 +76,12 @@ def host_status(
     layouts = [Layout(name, f"/srv/{name}") for name in wanted if name in recorded]
     host = look_at_host(layouts)
     answers = probe_all(_to_ask(layouts, host)) if probe else {}
+    servers = {layout.app: main_unit(layout, live) for layout in layouts if (live := host.live.get(layout.app))}
+    scores = scores_of([unit for unit in servers.values() if unit.endswith(".service")])
     apps = [app_status(layout, recorded[layout.app], host, answers.get(layout.app), sizes=sizes) for layout in layouts]
+    for layout, app in zip(layouts, apps, strict=True):
+        unit = servers.get(layout.app)
+        app["sandbox"] = sandbox_status(layout, app["release"], unit, scores) if unit else None
     absent = (name for name in wanted if name not in recorded)
     missing = {name: hint(name, recorded) if recorded else "this host has none" for name in absent}
     return {"time": timestamp(host.now), "prepared": known is not None, "apps": apps, "missing": missing}

@@ -73,6 +73,7 @@ def about(app: Status, now: str) -> Iterator[str]:
         yield _activity(activity, now)
     yield from _probe(app)
     yield from _web(app.get("web"), now)
+    yield from _sandbox(app.get("sandbox"))
     if running := [*_processes(app, now), *_timers(app, now)]:
         yield "processes and timers:"
         yield _indented(table(("name", "state", "since", "next", "last", "restarts", "memory"), running, RIGHT))
@@ -139,6 +140,16 @@ def _web(web: Status | None, now: str) -> Iterator[str]:
             yield f"server: {clean(web['server'])}, {count} worker{'s'[: count != 1]} ({clean(web['workers_reason'])})"
     else:
         yield f"web service{under}: {clean(web.get('active'))} ({clean(web.get('result') or web.get('sub'))})"
+
+
+def _sandbox(sandbox: Status | None) -> Iterator[str]:
+    if not sandbox or not sandbox.get("preset"):
+        return
+    score, changed = sandbox.get("score"), sandbox.get("changed") or []
+    words = [clean(sandbox["preset"]), *([] if score is None else [f"exposure {score:g} of 10"])]
+    if changed:
+        words.append(f"with its own {', '.join(clean(name) for name in changed)}")
+    yield f"sandbox: {', '.join(words)}"
 
 
 def _failure(failure: Status, now: str) -> str:

@@ -127,6 +127,14 @@ apps:
           peak needs systemd 256.
       type: dict
       returned: always
+    sandbox:
+      description:
+        - The sandbox of the web service, with C(preset) (V(isolated), V(strict), V(standard), V(off)), C(changed), the
+          directives in which it differs from that, and C(score), the exposure of 0 to 10 that
+          C(systemd-analyze security) finds in the unit as it is loaded.
+        - Both are null under another process manager. Null without a release.
+      type: dict
+      returned: always
     probe:
       description: The answer right now, with C(good), C(status), C(ms) and C(answer) (in words).
       type: dict
