@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_transfer i
     client_faults,
     gzip_faults,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import waf_faults
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import directory
 
 # Debian's package with what serves files that were compressed by brotli.
@@ -57,6 +58,7 @@ CHECKS: Mapping[str, Check] = {
     "buffers": lambda site, dummy, dummy_: buffer_faults(site),
     "client": lambda site, dummy, dummy_: client_faults(site),
     "static-cache": lambda site, static, dummy: cache_faults(site, static),
+    "waf": lambda site, dummy, dummy_: waf_faults(site["waf"]),
 }
 
 

@@ -19,6 +19,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_pages impo
     rewrites,
     text_files,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import DIRECTORY as WAF
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import used, waf_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import identifier, quoted
 
 Entry = Mapping[str, Any]
@@ -61,6 +63,7 @@ def site_files(
             "template": "site.conf.j2",
             "vars": {"site": site_view(name, site, ipv6=ipv6)},
         }
+        files.update(waf_files(name, site))
         files[f"/etc/nginx/sites-enabled/{name}.conf"] = {"link": f"../sites-available/{name}.conf"}
         files |= {path: {"content": text} for path, text in text_files(name, site).items()}
         if site.get("basic_auth"):
@@ -101,6 +104,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "client": transfer.client_lines(site["client"]),
         "cache": f"$nginx_sites_cache_{variable}" if aliases and site["static_cache"]["enabled"] else "",
         "cache_map": transfer.cache_map(site),
+        "waf": f"{WAF}/{name}.conf" if used(site) else "",
         "max_body": site["max_body"],
         "timeouts": site["timeouts"],
         "trusted_proxies": trusted,

@@ -8,6 +8,7 @@ import copy
 import re
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import nginx_waf
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import BROTLI, KEYS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import (
@@ -55,6 +56,7 @@ def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
     if firewall:
         wanted.add("ufw")
     for entry in entries.values():
+        wanted.update(nginx_waf.PACKAGES if nginx_waf.used(entry["nginx"]) else ())
         wanted.update(entry["python"]["apt"])
         wanted.update({PACKAGES[entry["process_manager"]]} if entry["process_manager"] in PACKAGES else ())
         wanted.update({BROTLI} if "brotli" in entry["nginx"]["static_compressed"] else ())
@@ -321,6 +323,7 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
         "upstream": f"unix:{base}/current/gunicorn.sock",
         "aliases": {url: _served(base, url, target) for url, target in sorted(entry["static"].items())},
         "uploads": [url for url, target in sorted(entry["static"].items()) if target.startswith("shared:")],
+        **({"waf": nginx["waf"]} if nginx_waf.used(nginx) else {}),
         "max_body": nginx["max_body"],
         "locations": {
             url: {key: value for key, value in location.items() if value is not None}

@@ -32,6 +32,10 @@ def test_two_runs_of_nginx_say_the_same() -> None:
         for i in (1, 2)
     )
     assert first == second == ['[warn] conflicting server name "a" on 0.0.0.0:80, ignored']
+    assert (
+        _plain("2026/01/02 03:04:05 [notice] 1#1: ModSecurity-nginx v1.0.3 (rules loaded inline/local/remote: 0/9/0)")
+        == []
+    )
 
 
 @pytest.mark.parametrize(

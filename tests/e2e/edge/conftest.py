@@ -41,6 +41,13 @@ APPS: dict[str, dict[str, Any]] = {
     },
     "tornado": {"server": {"worker_class": "tornado", "workers": 2}},
     "alone": {"server": "gevent"},
+    "guard": {
+        "nginx": {
+            "max_body": "2m",
+            "waf": {"mode": "block", "exclusions": [{"rule": 942100, "path": "/search", "argument": "q"}]},
+        }
+    },
+    "watch": {"nginx": {"waf": {"mode": "detect"}}},
 }
 # What nobody may fetch: the table looks for these marks. Made here, so that no such file is part of the project.
 HIDDEN = (".env", ".htpasswd", "deep/.hidden/file.txt")
