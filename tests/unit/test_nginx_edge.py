@@ -344,7 +344,6 @@ def test_addresses_that_lead_elsewhere() -> None:
     assert block(text, "^~ /g.h/").strip() == 'rewrite "(?s)^/g\\\\.h/(.*)$" "https://i.test/$1" redirect;'
     assert 'rewrite "^/u/(\\\\d+)\\"$" "/users/$1" last;\n    rewrite "^/v$" "https://v.test/" permanent;' in text
     assert "absolute_redirect off;" in text
-    assert "absolute_redirect" not in site({})
 
 
 def test_compression_buffers_and_patience_are_what_was_said() -> None:

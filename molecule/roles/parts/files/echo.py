@@ -6,6 +6,7 @@ import socketserver
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -13,8 +14,15 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(200)
+        # /answer/404?X-Some=header: what the application is to say.
+        address, dummy, said = self.path.partition("?")
+        word, dummy, status = address.lstrip("/").partition("/")
+        answers = word == "answer" and status.isdigit()
+        self.send_response(int(status) if answers else 200)
         self.send_header("Content-Type", "application/json")
+        for name, value in parse_qsl(said) if answers else ():
+            # X-Long=*20000 is that many letters, which are too many for a request line.
+            self.send_header(name, "x" * int(value[1:]) if value.startswith("*") else value)
         self.end_headers()
         if self.path.startswith(("/events", "/pages")):
             # Two pieces with a pause between them.
