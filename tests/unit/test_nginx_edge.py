@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import KEYS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_transfer import cache_map
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sha512_crypt import salt_from, sha512_crypt
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
-from unit.nginx_rendered import files, site, sites
+from unit.nginx_rendered import ROOT, files, site, sites
 
 ADMIN = {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3"]}
 
@@ -171,6 +172,14 @@ def test_an_application_hands_over_what_it_says() -> None:
     plain = make_plan(entry_points("flask_apps"), {"blog": {**app, "nginx": {}}})
     assert "libnginx-mod-http-brotli-static" not in plain["packages"]
     assert not {"rate_limit", "basic_auth"} & set(plain["nginx_sites"]["blog"])
+
+
+def test_the_example_of_the_guide_is_right() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/nginx.md").read_text(), re.DOTALL)
+    apps = yaml.safe_load(example)["flask_apps"]
+    made = make_plan(entry_points("flask_apps"), apps)["nginx_sites"]
+    assert check_sites(sites(made)) == []
+    assert made["blog"]["basic_auth"]["except"] == ["/health", "/hooks/"]
 
 
 def test_hashes_are_those_of_crypt() -> None:

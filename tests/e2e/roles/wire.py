@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -32,16 +33,17 @@ class Answer:
 
 
 def exchange(site: Site, request: bytes) -> tuple[bytes, list[float]]:
-    """All that comes back until the other side closes, and when each piece came, in seconds."""
+    """All that comes back until the other side closes or resets, and when each piece came, in seconds."""
     address = urlsplit(site.base)
     pieces: list[bytes] = []
     times: list[float] = []
     started = time.monotonic()
     with socket.create_connection((address.hostname, address.port), timeout=15) as connection:
         connection.sendall(request)
-        while piece := connection.recv(65536):
-            pieces.append(piece)
-            times.append(time.monotonic() - started)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                pieces.append(piece)
+                times.append(time.monotonic() - started)
     return b"".join(pieces), times
 
 
