@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import json
 import re
@@ -94,6 +95,24 @@ def kills(journal: str) -> list[dict[str, str]]:
         if what:
             found.append({"what": what, "time": moment(entry.get("__REALTIME_TIMESTAMP"))})
     return found
+
+
+def lines_since(log: str, since: str) -> list[str]:
+    """Return the lines of a server's error log from the first one on that is not older than a time (ISO 8601, UTC).
+
+    gunicorn begins its lines with ``[2026-03-14 10:15:00 +0000]``; those of a traceback have no time.
+    """
+    lines = log.splitlines()
+    for number, line in enumerate(lines):
+        matched = re.match(r"\[(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) ([+-]\d{4})\]", line)
+        if matched and datetime.datetime.strptime(" ".join(matched.groups()), "%Y-%m-%d %H:%M:%S %z") >= _time(since):
+            return lines[number:]
+    return []
+
+
+def _time(text: str) -> datetime.datetime:
+    found = datetime.datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def moment(microseconds: object) -> str:

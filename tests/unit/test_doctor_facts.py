@@ -134,6 +134,12 @@ def test_kills_of_the_journal() -> None:
     assert [one["time"] for one in found] == ["2023-11-14T22:13:20Z", "?"]
 
 
+def test_lines_of_the_live_release() -> None:
+    log = "Traceback\n[2026-03-14 10:14:59 +0000] [1] old\nOSError\n[2026-03-14 12:15:00 +0200] [1] new\nKeyError\n"
+    assert said.lines_since(log, "2026-03-14T10:15:00Z") == ["[2026-03-14 12:15:00 +0200] [1] new", "KeyError"]
+    assert said.lines_since(log, "2026-03-14T10:15:01Z") == []
+
+
 def test_flags_of_cookies() -> None:
     headers = ["session=canary; Secure; HttpOnly; Path=/; SameSite=Lax", "theme=dark", "\x00=;"]
     assert said.cookies(headers) == [
