@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_app as app
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_others as others
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_web as web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_check import Check
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_checks_host import HOST_CHECKS
@@ -87,6 +88,20 @@ CHECKS: tuple[Check, ...] = (
         "the server does not start again",
         ("apps",),
         app.worker_class,
+    ),
+    Check(
+        "sandbox",
+        "what the live release said in the journal and its error log, against its unit",
+        "a sandbox that is too tight for a site names what to loosen, and nothing else",
+        ("apps",),
+        others.sandbox,
+    ),
+    Check(
+        "limit",
+        "the same, against `limits`",
+        "a site that meets its limits fails now and then",
+        ("apps",),
+        others.sandbox,
     ),
     Check(
         "restarts",

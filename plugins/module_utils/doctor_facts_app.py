@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import time
 import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,15 +24,19 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_run import systemd_run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_runtime import PLACEHOLDERS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import log_since
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_textfrom ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
+from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import read_service
 
 # Seconds that an application may take to be loaded.
 LOADED_WITHIN = 20
+# How far back (seconds) the journal of a release is read, and how many of its last lines are.
+LOOKED_BACK, MOST_LINES = 86400.0, 5000
 # Where the doctor's own copy of an application may write: nowhere that outlives it.
 NOTHING_WRITTEN = (
     "ProtectSystem=strict",
@@ -75,6 +80,7 @@ def _facts(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | Non
     facts["requires_python"] = requires_python(_text(f"{layout.source(live)}/pyproject.toml"))
     facts["packages"] = _packages(f"{release}/venv")
     facts |= environment_facts(_text(layout.environment(live)), [name, socket.gethostname()])
+    facts |= _words(layout, live, record, str(status.get("since") or ""))
     running = (status.get("web") or {}).get("active") == "active"
     if running:
         facts["socket"] = socket_facts(layout.socket_path(live))
@@ -161,6 +167,23 @@ def _inside(layout: Layout, live: str, record: Mapping[str, Any], wanted: Mappin
     if "error" in answer:
         return {"error": f"its code can't be loaded a second time, where it may not write: {answer['error']}"}
     return answer
+
+
+def _words(layout: Layout, live: str, record: Mapping[str, Any], since: str) -> dict[str, Any]:
+    """Return what the programs of a release said since it went live (``lines``), and the [Service] section of its unit
+    (``service``); nothing where systemd does not run it, which then limits nothing.
+    """
+    unit = _text(f"{layout.units(live)}/{layout.service(live)}")
+    if not unit or not since:
+        return {"lines": [], "service": {}}
+    names = sorted(name for name in os.listdir(layout.units(live)) if name.endswith(".service"))
+    lines: list[str] = []
+    begin = max(said.aware(since).timestamp(), time.time() - LOOKED_BACK)
+    for words in log_words(names, since=begin):
+        lines += run([*words, "--output=cat"], timeout=LOADED_WITHIN).stdout.splitlines()[-MOST_LINES:]
+    if (log := str(record.get("error_log") or "")).startswith("/"):
+        lines += said.lines_since(log_since(log, 0), since)
+    return {"lines": lines, "service": read_service(unit)}
 
 
 def _text(path: str) -> str:

@@ -100,17 +100,24 @@ def kills(journal: str) -> list[dict[str, str]]:
 def lines_since(log: str, since: str) -> list[str]:
     """Return the lines of a server's error log from the first one on that is not older than a time (ISO 8601, UTC).
 
-    gunicorn begins its lines with ``[2026-03-14 10:15:00 +0000]``; those of a traceback have no time.
+    gunicorn begins its lines with ``[2026-03-14 10:15:00 +0000]``, Flask with ``[2026-03-14 10:15:00,123]`` in local
+    time; those of a traceback have no time.
     """
+    begin = aware(since)
     lines = log.splitlines()
     for number, line in enumerate(lines):
-        matched = re.match(r"\[(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) ([+-]\d{4})\]", line)
-        if matched and datetime.datetime.strptime(" ".join(matched.groups()), "%Y-%m-%d %H:%M:%S %z") >= _time(since):
+        matched = re.match(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:,\d+| ([+-]\d{4}))\]", line)
+        if not matched:
+            continue
+        zone = matched[2]
+        form = "%Y-%m-%d %H:%M:%S %z" if zone else "%Y-%m-%d %H:%M:%S"
+        if datetime.datetime.strptime(f"{matched[1]} {zone}" if zone else matched[1], form).astimezone() >= begin:
             return lines[number:]
     return []
 
 
-def _time(text: str) -> datetime.datetime:
+def aware(text: str) -> datetime.datetime:
+    """Return a time of ISO 8601, in UTC unless it says otherwise. Raises ValueError."""
     found = datetime.datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 

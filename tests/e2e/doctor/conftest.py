@@ -39,6 +39,10 @@ def create_app():
     def index():
         session["seen"] = True
         return "hello"
+    @app.get("/note")
+    def note():
+        with open("/var/lib/note", "w") as file:
+            return file.name
     @app.get("/health")
     def health():
         return "fine", 500 if os.environ.get("BROKEN") else 200

@@ -200,6 +200,13 @@ FAULTS = (
         f"systemctl stop {WORKER}; systemctl reset-failed {WORKER}; systemctl start {WORKER}",
         *("warning", "blog", "restarts", "was started again 3 times by itself"),
     ),
+    Fault(
+        "wants more than its sandbox",
+        'python3 -c \'import http.client as h; c = h.HTTPConnection("127.0.0.1", 80);'
+        ' c.request("GET", "/note", headers={"Host": "blog.test"}); print(c.getresponse().status)\' | grep 500',
+        ": >/var/log/blog/error.log",
+        *("error", "blog", "sandbox-read-only", "Read-only file system: '/var/lib/note'"),
+    ),
     # The last one: nobody takes a line out of the journal.
     Fault(
         "killed for want of memory",
