@@ -30,7 +30,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_textfrom ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import read_service
 
 # Seconds that an application may take to be loaded.
