@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import platform
 import re
@@ -13,9 +12,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_facts_net as net
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_app import app_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import file_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_net import PATIENCE, UnknownError, answer
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
@@ -23,14 +24,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import w
 from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
 
 PLACES = ("/srv", "/var/log", "/tmp")
-# Seconds that one question may take.
-PATIENCE = 15.0
 # systemd's own words for a unit of which the kernel killed a process (sd-messages.h, SD_MESSAGE_UNIT_OUT_OF_MEMORY).
 OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef"
-
-
-class UnknownError(Exception):
-    """A fact that this host does not tell; the text says why."""
 
 
 def gather(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,10 +44,10 @@ def gather(order: Mapping[str, Any]) -> dict[str, Any]:
         "reboot": _reboot,
         "failed_units": _failed_units,
         "kills": _kills,
-        "addresses": _addresses,
-        "listeners": _listeners,
-        "names": lambda: _names([domain for wanted in plan.values() for domain in wanted["domains"]]),
-        "known_as": lambda: _known_as(list(order["names"])),
+        "addresses": net.addresses,
+        "listeners": net.listeners,
+        "names": lambda: net.looked_up([domain for wanted in plan.values() for domain in wanted["domains"]]),
+        "known_as": lambda: net.known_as(list(order["names"])),
     }
     with ThreadPoolExecutor(8) as pool:
         running = {key: pool.submit(collect) for key, collect in collectors.items()}
@@ -70,14 +65,6 @@ def gather(order: Mapping[str, Any]) -> dict[str, Any]:
     }
     facts["files"] = file_facts(recorded)
     return facts
-
-
-def _answer(*words: str, timeout: float = PATIENCE) -> str:
-    """Return what a program prints. Raises UnknownError when it fails or is not there."""
-    done = run(words, timeout=timeout)
-    if done.returncode != 0:
-        raise UnknownError((done.stderr.strip().splitlines() or [f"{words[0]} ended with {done.returncode}"])[-1])
-    return done.stdout
 
 
 def _system() -> dict[str, Any]:
@@ -120,7 +107,7 @@ def _clock(controller: float | None, now: float) -> dict[str, Any]:
 
 def _upgrades() -> dict[str, Any]:
     status = run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", "unattended-upgrades"]).stdout
-    periodic = _answer("apt-config", "shell", "value", "APT::Periodic::Unattended-Upgrade")
+    periodic = answer("apt-config", "shell", "value", "APT::Periodic::Unattended-Upgrade")
     timer = run(["systemctl", "is-enabled", "apt-daily-upgrade.timer"]).stdout.strip()
     return {
         "installed": status.startswith("ii"),
@@ -154,7 +141,7 @@ def _reboot() -> dict[str, Any]:
 
 
 def _failed_units() -> list[str]:
-    listing = _answer("systemctl", "list-units", "--state=failed", "--no-legend", "--plain", "--all")
+    listing = answer("systemctl", "list-units", "--state=failed", "--no-legend", "--plain", "--all")
     units = [line.split()[0] for line in listing.splitlines() if line.split()]
     # Those of applications have an id of a release, and are told with it.
     return [unit for unit in units if not re.search(r"@\d{8}-\d{6}-[0-9a-f]{8}\.", unit)]
@@ -164,34 +151,4 @@ def _kills() -> list[dict[str, str]]:
     # Only what the kernel, or a unit of systemd as root, has said: everybody may write to the journal.
     fields = ["--since=-7d", "--quiet", "--no-pager", "--output=json", "--lines=200"]
     matches = ["_TRANSPORT=kernel", "+", f"MESSAGE_ID={OUT_OF_MEMORY}", "_UID=0"]
-    return said.kills(_answer("journalctl", *fields, *matches))
-
-
-def _addresses() -> list[str]:
-    # Debian's essential package hostname; loopback and link-local addresses are left out by it.
-    return [str(ipaddress.ip_address(word.partition("%")[0])) for word in _answer("hostname", "-I").split()]
-
-
-def _listeners() -> list[dict[str, Any]]:
-    return said.listeners(_answer("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes"))
-
-
-def _names(names: list[str]) -> dict[str, list[str]]:
-    """Return name -> its addresses; names that are addresses are their own."""
-    with ThreadPoolExecutor(8) as pool:
-        return dict(zip(names, pool.map(_addresses_of, names), strict=True))
-
-
-def _known_as(names: list[str]) -> list[str]:
-    """Return the addresses by which others reach this host, of its names for Ansible."""
-    found = {address for there in _names(names).values() for address in there}
-    return sorted(address for address in found if not ipaddress.ip_address(address).is_loopback)
-
-
-def _addresses_of(name: str) -> list[str]:
-    asked = f"www.{name[2:]}" if name.startswith("*.") else name
-    found = said.addresses(run(["getent", "ahosts", asked], timeout=PATIENCE).stdout)
-    if found and all(ipaddress.ip_address(address).is_loopback for address in found):
-        # A host knows its own name by heart (127.0.1.1 in /etc/hosts): what do others know?
-        return said.addresses(run(["getent", "-s", "hosts:dns", "ahosts", asked], timeout=PATIENCE).stdout) or found
-    return found
+    return said.kills(answer("journalctl", *fields, *matches))

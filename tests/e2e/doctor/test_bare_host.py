@@ -53,6 +53,9 @@ def test_one_execution_and_the_exit_status_by_level(bare: Patient) -> None:
         done, dummy = bare.examine("-e", "doctor_fail_on=off")
         assert done.status != 0
         assert "choose error, warning or never" in done.output
+        done, dummy = bare.examine("-e", "app=blok")
+        assert done.status != 0
+        assert "neither the inventory nor a host has an application 'blok': there is blog" in done.output
     finally:
         bare.root("sed /blog.test/d /etc/hosts >/run/hosts; cat /run/hosts >/etc/hosts; rm /run/hosts")
 
