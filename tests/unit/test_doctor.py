@@ -132,7 +132,7 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     ("memory.available", GIB // 10, ("error", "", "memory-low")),
     ("memory", {**healthy()["memory"], "swap_total": GIB, "swap_free": 9}, ("warning", "", "memory-low")),
     ("clock.synchronised", False, ("warning", "", "clock")),
-    ("clock.offset", 31.0, ("error", "", "clock")),
+    ("clock.offset", 61.0, ("error", "", "clock")),
     ("clock.offset", -31.0, ("error", "", "clock")),
     ("upgrades.installed", False, ("warning", "", "unattended-upgrades")),
     ("upgrades.periodic", False, ("warning", "", "unattended-upgrades")),
@@ -189,6 +189,7 @@ FINE: list[tuple[str, Any]] = [
     # btrfs counts no inodes.
     ("file_systems", [{**DISK, "inodes": 0, "inodes_free": 0}]),
     ("clock", {"synchronised": None, "offset": None}),
+    ("clock.offset", 59.0),
     ("names", {"blog.example.org": [OTHER, PUBLIC]}),
     ("names", {"blog.example.org": [PUBLIC, "2001:db8::5"]}),
     ("listeners", [{"port": 8000, "program": "apache2", "pid": 812}]),
