@@ -20,8 +20,8 @@ LITTLE_SPACE, NO_SPACE = 2**30, 256 * 2**20
 LITTLE_SHARE, NO_SHARE = 0.10, 0.02
 LITTLE_MEMORY, NO_MEMORY = 0.10, 0.04
 SWAP_FULL = 0.90
-# Seconds. Signatures and one-time passwords fail beyond half a minute. The way from the controller to the host takes its
-# time, which looks like a clock that is ahead.
+# Seconds. Signatures and one-time passwords fail beyond half a minute. The way from the controller to the host takes
+# its time, which looks like a clock that is ahead.
 CLOCK_BEHIND, CLOCK_AHEAD = 30.0, 60.0
 
 
