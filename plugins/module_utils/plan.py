@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_emit as emit
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_firewall
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_kinds as kinds
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runtime as runtime
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_source as code
@@ -36,6 +37,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (check_served_code, frozenset({"static", "wsgi"})),
     (web.check_nginx, frozenset({"nginx"})),
     (web.check_edge, frozenset({"nginx", "static"})),
+    (plan_firewall.check_allow_from, frozenset({"nginx"})),
     (web.check_health, frozenset({"health", "static"})),
     (check_server, frozenset({"server", "logs"})),
     (runtime.check_environment, frozenset({"env", "secrets"})),
@@ -89,6 +91,7 @@ def make_plan(
         else:
             problems += report.problems
     web.check_together(together, reports)
+    plan_firewall.check_sources(together, reports, firewall)
     problems += [problem for report in reports.values() for problem in report.problems]
     if problems:
         raise InventoryError(problems)
@@ -98,7 +101,7 @@ def make_plan(
         "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
         "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
         "logrotate_policies": emit.policies(entries),
-        "ufw_rules": emit.rules(entries),
+        "ufw_rules": plan_firewall.rules(entries),
     }
 
 

@@ -388,11 +388,3 @@ def policy(name: str, entry: Entry) -> dict[str, Any]:
             f' test ! -e "$launch" || runuser -u {name} -- "$launch" reopen; done',
         ],
     }
-
-
-def rules(entries: dict[str, Entry]) -> dict[str, Any]:
-    """Return the firewall's rules of all sites together, for the role ufw_rules: two sites share a port, not a rule."""
-    ports = sorted({port for entry in entries.values() for port in entry["nginx"]["listen"]})
-    if not ports:
-        return {}
-    return {"sites": {"ports": [str(port) for port in ports], "proto": "tcp", "policy": "allow", "comment": "sites"}}

@@ -12,6 +12,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import 
 Entry = dict[str, Any]
 
 RULES = {
+    "allow-from": "a site is open for networks that a firewall can tell from others",
     "app-name": "a name begins with a letter, ends in a letter or digit, and has lower-case letters, digits and '-'",
     "app-name-length": "a name is a Linux user name of at most 31 characters",
     "app-name-reserved": "a name belongs to no user, unit, site or directory of the system",

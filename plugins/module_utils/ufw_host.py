@@ -10,9 +10,10 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import Rule, command, parse_rules
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import Plan, UfwError
 
@@ -60,24 +61,47 @@ def look() -> State:
     )
 
 
-def change(before: State, plan: Plan, after: State) -> None:
+def could_cut_off(before: State, plan: Plan, after: State, ssh_ports: Collection[int]) -> bool:
+    """Tell whether a change is one after which new SSH connections might fail, whatever the plan says of it.
+
+    The rules around those of this collection are read when the filter is switched on.
+    """
+    if not after.active:
+        return False
+    closes = after.incoming != before.incoming and after.incoming != "allow"
+    if not before.active or not before.ipv6 or closes or plan.purge:
+        return True
+    return any(rule.about(port) for rule in plan.touched for port in ssh_ports)
+
+
+def change(before: State, plan: Plan, after: State, revert_after: int = 0) -> str:
     """Carry out the plan. When a step fails, everything is as before and UfwError has ufw's words.
 
-    SSH comes first and the removals last, so that a run which is cut off anywhere leaves the host reachable.
+    SSH comes first and the removals last, so that a run which is cut off anywhere leaves the host reachable. With
+    ``revert_after`` (seconds) the host takes the change back by itself, unless it is confirmed by the token that is
+    returned; the time begins when all is done, with some for each step. The caller holds the lock of ufw_guard.
     """
     for rule in (*plan.first, *plan.add):
         if rule.family == 6 and not before.ipv6:
             continue
         ufw("--dry-run", *command(rule), "comment", rule.comment)
     saved = {path: _read(path) for path in (*_RULES.values(), _DEFAULTS, _CONF)}
+    token = ""
+    if revert_after:
+        seconds = revert_after + len(plan.touched) + len(plan.purge)
+        token = ufw_guard.arm(saved, seconds, active=before.active, unit=_unit_enabled())
     try:
         _carry_out(before, plan, after)
         found = look()
         if found.text() != after.text():
             raise UfwError(f"the firewall is not what was asked for. Wanted:\n{after.text()}Found:\n{found.text()}")
+        if token and not ufw_guard.holds(token):
+            raise UfwError("the change took so long that it was taken back: allow more time by revert_after")
     except BaseException:
         _restore(saved, before)
+        ufw_guard.disarm()
         raise
+    return token
 
 
 def _carry_out(before: State, plan: Plan, after: State) -> None:

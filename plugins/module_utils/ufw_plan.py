@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import SSH_OWNER, Rule, rank, ssh_rules
 
@@ -32,7 +33,12 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        return not (self.first or self.again or self.add or self.remove or self.purge)
+        return not (self.touched or self.purge)
+
+    @property
+    def touched(self) -> list[Rule]:
+        """All rules that are added, moved, marked anew or removed, but for those that are purged."""
+        return [*self.first, *self.again, *self.add, *self.remove]
 
 
 def make_plan(
@@ -65,6 +71,38 @@ def make_plan(
         if behind:
             plan = _steps(present, wanted, always, behind, owner, purge_foreign)
     return plan
+
+
+def ssh_limits(ports: Collection[int], unlimited: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the rules that slow down who tries SSH again and again, but for these networks, which are asked first."""
+    entry = {"ports": [str(port) for port in sorted(ports)], "proto": "tcp", "comment": ""}
+    found = {"ssh@limit": {**entry, "policy": "limit", "from": ["any"]}}
+    if unlimited:
+        found["ssh@unlimited"] = {**entry, "policy": "allow", "from": list(unlimited)}
+    return found if ports else {}
+
+
+def defeated_limits(rules: Sequence[Rule]) -> list[str]:
+    """Return what is wrong with limits that nobody meets: ufw asks the rules in their order, and an allow ends that."""
+    found = []
+    for index, rule in enumerate(rules):
+        low, high = rule.spans[0]
+        if rule.policy != "limit" or rule.raw or rule.source != "any" or rule.proto == "udp" or low != high:
+            continue
+        for other in rules[:index]:
+            everybody = other.source == "any" and other.reach == "all" and other.policy == "allow"
+            if other.family == rule.family and everybody and other.about(low):
+                found.append(
+                    f"{rule.text()}: '{other.text()}' is asked before and lets everybody in, so nothing is limited:"
+                    " remove that rule"
+                )
+    return found
+
+
+def shut_out_by_limit(peers: Collection[str], unlimited: Sequence[str]) -> list[str]:
+    """Return the addresses that are connected to SSH now and are not exempt from a limit."""
+    networks = [ipaddress.ip_network(network) for network in unlimited]
+    return [peer for peer in sorted(peers) if not any(ipaddress.ip_address(peer) in network for network in networks)]
 
 
 def _contradictions(present: Sequence[Rule], wanted: Sequence[Rule], owner: str, purge_foreign: bool) -> list[str]:

@@ -19,6 +19,10 @@ description:
     is removed. A rule that two owners want stays until neither lists it. Rules made by others stay unless
     O(purge_foreign) is set.
   - Rules with a narrower source are asked first, and of those with the same one an V(allow) is asked last.
+  - A change after which new SSH connections might fail, such as switching the firewall on, is taken back by a timer on
+    the host unless it is confirmed. The controller does that over a new SSH connection, which shares nothing with the
+    one that is open. Nothing of it needs the module or the controller to be alive.
+  - Warns of ports that containers publish past the firewall.
 options:
   owner:
     description: Whose rules these are.
@@ -44,6 +48,31 @@ options:
     description: Whether to remove all rules that carry no owner's mark.
     type: bool
     default: false
+  ssh_limit:
+    description: Whether an address that tried SSH six times within 30 seconds has to wait.
+    type: bool
+    default: false
+  ssh_unlimited:
+    description: Networks that O(ssh_limit) is not for.
+    type: list
+    elements: str
+    default: []
+  revert_after:
+    description:
+      - Seconds until a change that might cut SSH off is taken back, unless it was confirmed. V(0) means that it stays.
+      - Connections that do not lead over the network, such as P(ansible.builtin.local#connection), mean V(0) as well.
+    type: int
+    default: 60
+  multiplexed:
+    description: Whether all tasks share one SSH connection. Set by the action plugin.
+    type: bool
+    default: true
+  confirm:
+    description: The token of a change that is kept. Set by the action plugin, over a new connection.
+    type: str
+  revert:
+    description: The token of a change that is taken back now. Set by the action plugin.
+    type: str
 attributes:
   check_mode:
     description: Predicts the same changes as the run that follows, also where ufw is not installed yet.
@@ -76,15 +105,33 @@ rules:
   returned: success
   type: list
   elements: str
+findings:
+  description: What was found of ports that go past the firewall, with C(level), C(check), C(evidence) and C(fix).
+  returned: success
+  type: list
+  elements: dict
+unconfirmed:
+  description: The token of a change that is taken back unless it is confirmed. The action plugin has confirmed it.
+  returned: when such a change was made
+  type: str
 """
 
+import ipaddress
 from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_host import change, look
+from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard
+from ansible_collections.flaskworks.deploy.plugins.module_utils.docker_ports import docker_facts, docker_findings
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_host import change, could_cut_off, look
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import OWNER, check_rules, wanted_rules
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError, make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
+    UfwError,
+    defeated_limits,
+    make_plan,
+    shut_out_by_limit,
+    ssh_limits,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_ssh import ssh_peers, ssh_ports
 
 _ENTRY: dict[str, Any] = {"ports": [], "proto": "tcp", "policy": "allow", "from": ["any"], "comment": ""}
@@ -107,21 +154,46 @@ def _complete(rules: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: {**_ENTRY, **rule} for name, rule in rules.items()}
 
 
+def _networks(given: list[str]) -> list[str]:
+    """Return the networks. Raises UfwError for what is none."""
+    for network in given:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise UfwError(f"ssh_unlimited: {network!r} is no address or network: {error}") from error
+    return given
+
+
+def _limited(given: dict[str, Any], ports: set[int], peers: set[str]) -> dict[str, dict[str, Any]]:
+    """Return the rules for a limit of SSH. Raises UfwError where this very run would meet it."""
+    unlimited = _networks(given["ssh_unlimited"])
+    if not given["ssh_limit"]:
+        return {}
+    if not given["multiplexed"] and (slowed := shut_out_by_limit(peers, unlimited)):
+        raise UfwError(
+            f"ssh_limit would stop this run: it opens a connection for each task, and six within 30 s are too many."
+            f" Share one (ControlMaster=auto and ControlPersist=60s in ssh_args), or list {', '.join(slowed)} under"
+            " ssh_unlimited"
+        )
+    return ssh_limits(ports, unlimited)
+
+
 def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
     owner = given["owner"]
     if not OWNER.fullmatch(owner):
         raise UfwError(f"owner {owner!r} is not a name of letters, digits, '_', '.' and '-'")
-    rules = _complete(given["rules"])
+    ports = ssh_ports()
+    peers = ssh_peers(ports)
+    rules = {**_complete(given["rules"]), **_limited(given, ports, peers)}
     if problems := check_rules(rules):
         raise UfwError("\n".join(f"{place}: {fault}" for place, fault in problems))
-    ports = ssh_ports()
     before = look()
     plan = make_plan(
         before.rules,
         wanted_rules(owner, rules),
         owner,
         ssh_ports=ports,
-        peers=ssh_peers(ports),
+        peers=peers,
         purge_foreign=given["purge_foreign"],
     )
     after = replace(
@@ -132,15 +204,31 @@ def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
         ipv6=True,
         incoming=given["default_incoming"],
     )
+    if given["ssh_limit"] and (problems := defeated_limits(after.rules)):
+        raise UfwError("\n".join(problems))
     changed = before.text() != after.text()
+    token = ""
     if changed and not check:
-        change(before, plan, after)
+        token = change(before, plan, after, given["revert_after"] if could_cut_off(before, plan, after, ports) else 0)
     return {
         "changed": changed,
+        **({"unconfirmed": token} if token else {}),
         "ssh_ports": sorted(ports),
         "rules": [rule.text() for rule in after.rules],
+        "findings": [finding.data() for finding in docker_findings(docker_facts(), after.active, after.rules)],
         "diff": {"before": before.text(), "after": after.text()},
     }
+
+
+def _settled(given: dict[str, Any]) -> dict[str, Any]:
+    """Keep a change, or take it back."""
+    if given["confirm"]:
+        ufw_guard.keep(given["confirm"])
+        return {"changed": True}
+    with ufw_guard.locked():
+        if ufw_guard.holds(given["revert"]):
+            ufw_guard.take_back()
+    return {"changed": False}
 
 
 def main() -> None:
@@ -151,11 +239,23 @@ def main() -> None:
             "enabled": {"type": "bool", "default": True},
             "default_incoming": {"type": "str", "choices": ["deny", "reject", "allow"], "default": "deny"},
             "purge_foreign": {"type": "bool", "default": False},
+            "ssh_limit": {"type": "bool", "default": False},
+            "ssh_unlimited": {"type": "list", "elements": "str", "default": []},
+            "revert_after": {"type": "int", "default": 60},
+            "multiplexed": {"type": "bool", "default": True},
+            "confirm": {"type": "str", "no_log": False},
+            "revert": {"type": "str", "no_log": False},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**_apply(module.params, module.check_mode))
+        if module.params["confirm"] or module.params["revert"]:
+            module.exit_json(**_settled(module.params))
+        with ufw_guard.settled(act=not module.check_mode):
+            result = _apply(module.params, module.check_mode)
+        for finding in result["findings"]:
+            module.warn(f"{finding['evidence']}: {finding['fix']}")
+        module.exit_json(**result)
     except UfwError as error:
         module.fail_json(msg=str(error))
 
