@@ -1,6 +1,6 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's part of flaskworks.deploy.ufw_rules: keep a change only when a new SSH connection reaches the host."""
+"""The controller's part of flaskworks.deploy.ufw_rules: a change stays when a new SSH connection reaches the host."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ class ActionModule(ActionBase):
             time.sleep(PAUSE)
         return {"failed": True, "msg": f"{self._went_back(given, token, seconds, task_vars)} A new connection: {said}"}
 
-    def _went_back(
-        self, given: dict[str, Any], token: str, seconds: int, task_vars: dict[str, Any] | None
-    ) -> str:
+    def _went_back(self, given: dict[str, Any], token: str, seconds: int, task_vars: dict[str, Any] | None) -> str:
         """Have the change taken back over the connection that is still open, rather than wait; say how it stands."""
         head = "After the change of the firewall the host took no new SSH connection, so"
         hint = (

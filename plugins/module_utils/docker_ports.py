@@ -3,8 +3,8 @@
 """Ports that containers publish: they are forwarded, so that ufw's rules for what comes in are never asked.
 
 An engine's own program is not needed. Docker forwards by rules of the nat table (chain DOCKER), which others do in the
-same way (podman's NETAVARK-... and CNI-...), and by a docker-proxy for each port, which says on its command line what it
-does. Where no bridge is, there is nothing of this, and no program is run.
+same way (podman's NETAVARK-... and CNI-...), and by a docker-proxy for each port, which says on its command line what
+it does. Where no bridge is, there is nothing of this, and no program is run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import ipaddress
+import itertools
 import os
 import re
 import shutil
@@ -93,7 +94,7 @@ def proxy_port(command: str) -> dict[str, Any] | None:
     words = command.split("\0")
     if os.path.basename(words[0]) != "docker-proxy":
         return None
-    said = {word.lstrip("-"): value for word, value in zip(words[1:], words[2:], strict=False) if word.startswith("-")}
+    said = {word.lstrip("-"): value for word, value in itertools.pairwise(words) if word.startswith("-")}
     try:
         return {
             "port": int(said["host-port"]),

@@ -56,7 +56,7 @@ def check_sources(sites: dict[str, Entry], reports: dict[str, Report], firewall:
                 text = (
                     f"port {port} is open for other networks because of '{open_for}', and a firewall knows ports, not"
                     " names: give one of them another port under nginx.listen, both the same allow_from, or let nginx"
-                    f" ask: extra: \"allow {'; allow '.join(networks)}; deny all;\""
+                    f' ask: extra: "allow {"; allow ".join(networks)}; deny all;"'
                 )
                 reports[told].add("allow-from", "nginx.allow_from", text)
                 break

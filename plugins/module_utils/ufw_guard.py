@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The way back for a change of the firewall that could cut SSH off.
 
-What was is kept on the disk, and a timer of systemd puts it back unless somebody who connected anew says in time that the
-host is reached. Neither the module nor the controller has to be alive for that. When the host starts again meanwhile,
-which ends the timer, ufw's own service puts it back before it reads its rules.
+What was is kept on the disk, and a timer of systemd puts it back unless somebody who connected anew says in time that
+the host is reached. Neither the module nor the controller has to be alive for that. When the host starts again
+meanwhile, which ends the timer, ufw's own service puts it back before it reads its rules.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def arm(paths: Iterable[str], seconds: int, *, active: bool, unit: bool) -> str:
     except UfwError as error:
         disarm()
         raise UfwError(
-            f"the timer that would take the change back can't be set, so nothing was changed: {error}"
+            f"the timer that would take the change back can't be set, so nothing was changed (revert_after: 0 does"
+            f" without): {error}"
         ) from error
     return token
 
@@ -163,7 +164,7 @@ def _text(name: str) -> str:
 
 
 def _until() -> float:
-    """Return when the timer does its work (seconds since 1970); a guard without its facts was cut short in the making."""
+    """Return when the timer does its work (seconds since 1970); 0 of a guard that was cut short in the making."""
     return float(_text("until") or 0)
 
 

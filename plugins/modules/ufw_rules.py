@@ -204,8 +204,8 @@ def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
         ipv6=True,
         incoming=given["default_incoming"],
     )
-    if given["ssh_limit"] and (problems := defeated_limits(after.rules)):
-        raise UfwError("\n".join(problems))
+    if given["ssh_limit"] and (defeated := defeated_limits(after.rules)):
+        raise UfwError("\n".join(defeated))
     changed = before.text() != after.text()
     token = ""
     if changed and not check:

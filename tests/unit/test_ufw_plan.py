@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_host import State, could_cut_off
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import (
     Rule,
     check_rules,
@@ -13,7 +14,14 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import
     parse_rules,
     wanted_rules,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import Plan, UfwError, make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
+    Plan,
+    UfwError,
+    defeated_limits,
+    make_plan,
+    shut_out_by_limit,
+    ssh_limits,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_ssh import parse_sockets
 from hypothesis import given
 from hypothesis import strategies as st
@@ -264,3 +272,47 @@ def test_any_rules_of_two_owners_settle_at_once_and_leave_nothing(
     wanted = {rule.key for rule in (*wanted_rules("a", two), *wanted_rules("b", other))}
     assert {rule.key for rule in rules if rule.port != "22"} == wanted
     assert {rule.port for rule in applied(applied(rules, {}, "a"), {}, "b")} == {"22"}
+
+
+def test_ssh_is_limited_where_it_listens_and_some_are_exempt() -> None:
+    rules = ssh_limits({22, 2222}, ["192.0.2.0/24"])
+    found = shown(applied([], {}, ssh_ports={22, 2222}), rules, ssh_ports={22, 2222})
+    assert set(found) == {
+        *(f"limit {port}/tcp from any  # a: ssh@limit" for port in (22, 2222)),
+        *(f"allow {port}/tcp from 192.0.2.0/24  # a: ssh@unlimited" for port in (22, 2222)),
+    }
+    order = [line.split()[0] for line in found if " 22/tcp" in line]
+    assert order == ["allow", "limit"], "who is exempt is asked for first"
+    assert ssh_limits(set(), []) == {}
+    assert shut_out_by_limit({PEER, "198.51.100.1"}, ["192.0.2.0/24"]) == ["198.51.100.1"]
+
+
+def test_a_limit_behind_an_allow_is_told() -> None:
+    for line in (f"allow any 22 {ANY} any {ANY} in", f"allow tcp 22,80 {ANY} any {ANY} in"):
+        after = applied(by_hand(line), ssh_limits({22}, []))
+        assert "is asked before and lets everybody in" in "".join(defeated_limits(after))
+    for line in (f"allow any 22 {ANY} any 192.0.2.0/24 in", f"allow udp 22 {ANY} any {ANY} in"):
+        assert defeated_limits(applied(by_hand(line), ssh_limits({22}, []))) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "rules", "after", "risky"),
+    [
+        ({"active": False}, {}, {}, True),
+        ({"active": False}, {}, {"active": False}, False),
+        ({}, {"web": entry("80")}, {}, False),
+        ({}, {"ssh": entry("22", policy="limit")}, {}, True),
+        ({}, {"range": entry("20:30", policy="limit")}, {}, True),
+        ({"incoming": "allow"}, {}, {}, True),
+        ({"incoming": "deny"}, {}, {"incoming": "allow"}, False),
+        ({"ipv6": False}, {}, {}, True),
+        ({}, {}, {"active": False}, False),
+    ],
+)
+def test_a_change_that_might_cut_ssh_off_is_known(
+    before: dict[str, Any], rules: dict[str, Any], after: dict[str, Any], risky: bool
+) -> None:
+    now = State(True, applied([], {}), **{"active": True, "boot": True, "ipv6": True, "incoming": "deny", **before})
+    made = plan(now.rules, rules)
+    then = State(True, made.after, **{"active": True, "boot": True, "ipv6": True, "incoming": "deny", **after})
+    assert could_cut_off(now, made, then, {22}) is risky

@@ -1,0 +1,61 @@
+"""Which ports are opened for whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+
+SPEC = entry_points("flask_apps")
+OFFICE = ["10.0.0.0/8", "2001:db8::/32"]
+
+
+def site(name: str, *ports: int, **nginx: Any) -> dict[str, Any]:
+    given = {**({"listen": list(ports)} if ports else {}), **nginx}
+    return {"source": {"path": str(Path.cwd())}, "wsgi": "app:app", "domains": [f"{name}.test"], "nginx": given}
+
+
+def rules(firewall: bool = True, **apps: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = make_plan(SPEC, apps, firewall=firewall)["ufw_rules"]
+    return found
+
+
+def problems(firewall: bool = True, **apps: dict[str, Any]) -> list[str]:
+    with pytest.raises(InventoryError) as refused:
+        rules(firewall, **apps)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_sites_for_everybody_share_one_rule() -> None:
+    found = rules(blog=site("blog"), shop=site("shop", 80, 8080))
+    assert found == {
+        "sites": {"ports": ["80", "8080"], "proto": "tcp", "policy": "allow", "comment": "sites"},
+    }
+
+
+def test_a_site_for_some_has_a_rule_of_its_own() -> None:
+    found = rules(blog=site("blog"), sites=site("sites", 8080, allow_from=OFFICE))
+    assert set(found) == {"sites", "site.sites"}
+    assert found["sites"]["ports"] == ["80"]
+    assert (found["site.sites"]["ports"], found["site.sites"]["from"]) == (["8080"], OFFICE)
+
+
+def test_sites_for_the_same_networks_share_a_port() -> None:
+    found = rules(a=site("a", allow_from=OFFICE), b=site("b", allow_from=OFFICE[::-1]))
+    assert set(found) == {"site.a", "site.b"}
+
+
+@pytest.mark.parametrize("other", [{}, {"allow_from": ["10.0.0.0/8"]}])
+def test_sites_for_different_networks_do_not(other: dict[str, Any]) -> None:
+    (found,) = problems(a=site("a", allow_from=OFFICE), b=site("b", 8080, 80, **other))
+    assert "nginx.allow_from: port 80 is open for other networks because of" in found
+    assert 'extra: "allow 10.0.0.0/8; ' in found
+
+
+def test_without_the_firewall_nobody_would_keep_it() -> None:
+    (found,) = problems(False, a=site("a", allow_from=OFFICE))
+    assert "flask_apps_firewall is false" in found
