@@ -39,6 +39,13 @@ options:
     description: Whether an application may have the development server.
     type: bool
     default: false
+  require:
+    description: >-
+      What is demanded of the code and packages of every application, of V(signatures), V(checksums), V(host_keys) and
+      V(hashes).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = """
@@ -70,13 +77,20 @@ def plan(
     version: str = "",
     app: str = "",
     allow_dev_server: bool = False,
+    require: Any = (),
 ) -> dict[str, Any]:
     """Return what DOCUMENTATION says. Raises AnsibleFilterError with all problems."""
     try:
         apps, common = to_plain(flask_apps), to_plain(defaults)
         chosen = {"version": str(version or ""), "app": str(app or "")}
         return make_plan(
-            entry_points("flask_apps"), apps, common, firewall=firewall, allow_dev_server=allow_dev_server, **chosen
+            entry_points("flask_apps"),
+            apps,
+            common,
+            firewall=firewall,
+            allow_dev_server=allow_dev_server,
+            require=to_plain(require),
+            **chosen,
         )
     except InventoryError as error:
         raise AnsibleFilterError(str(error)) from None

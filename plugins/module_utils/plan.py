@@ -12,6 +12,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_fire
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_kinds as kinds
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runtime as runtime
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_source as code
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_supply as supply
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import EntryPoints, check_entry, check_options
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background import check_background
@@ -27,6 +28,7 @@ Check = Callable[[Report, Entry], None]
 # A check and the keys that it reads: with one of those not of the right type it would only repeat that.
 CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (kinds.check_source, frozenset({"source"})),
+    (supply.check_verify, frozenset({"source"})),
     (code.check_wsgi, frozenset({"wsgi"})),
     (code.check_python, frozenset({"python"})),
     (code.check_commands, frozenset({"commands", "shared"})),
@@ -51,6 +53,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     ),
 )
 _TOGETHER = frozenset({"domains", "nginx"})
+_SUPPLIED = frozenset({"source", "python"})
 
 
 def make_plan(
@@ -62,13 +65,14 @@ def make_plan(
     version: str = "",
     app: str = "",
     allow_dev_server: bool = False,
+    require: Any = (),
 ) -> dict[str, Any]:
     """Return ``packages``, ``accounts``, ``releases``, ``nginx_sites``, ``logrotate_policies`` and ``ufw_rules``.
 
     ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. ``version`` takes
     the place of what the inventory says for ``app``. ``allow_dev_server``: whether an application may have the
-    development server. The same input gives the same output, in the same order. Raises InventoryError with every
-    problem.
+    development server. ``require``: what is demanded of where code comes from, as plan_supply.py says. The same input
+    gives the same output, in the same order. Raises InventoryError with every problem.
     """
     if not isinstance(apps, Mapping):
         raise InventoryError([Problem("flask_apps", "must be a dictionary of applications by name", "wrong-type")])
@@ -77,6 +81,8 @@ def make_plan(
     common, problems = check_options(
         points, points["entry"], _written_out(defaults), "flask_app_defaults", partial=True
     )
+    demands, unknown = supply.read_demands(require)
+    problems += unknown
     entries: dict[str, Entry] = {}
     reports: dict[str, Report] = {}
     together: dict[str, Entry] = {}
@@ -86,6 +92,8 @@ def make_plan(
             said = check_type(report, _over_defaults(common, apps[name]), allow_dev_server)
             entries[name], keys = _check_app(points, report, name, said)
             reports[name] = report
+            if not keys & _SUPPLIED:
+                supply.check_demands(report, entries[name], demands)
             if not keys & _TOGETHER:
                 together[name] = entries[name]
         else:

@@ -19,6 +19,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers im
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import needed_packages, server_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_supply import verify_packages
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import PRESETS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout, reloads, start_words
@@ -66,6 +67,7 @@ def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
             wanted.add("git")
         if url and ssh_server(url):
             wanted.add("openssh-client")
+        wanted |= verify_packages(entry["source"])
     return sorted(wanted)
 
 
@@ -122,7 +124,7 @@ def code(source: Entry) -> dict[str, Any]:
     """Return where the code comes from, as the module of releases takes it; keys that were not said are left out."""
     if source.get("git"):
         made = {"type": "git", "url": source["git"], "version": source["version"], "subdir": source["subdir"]}
-        access = {key: source[key] for key in ("host_key", "user", "password") if source.get(key)}
+        access = {key: source[key] for key in ("host_key", "user", "password", "verify") if source.get(key)}
         if source.get("deploy_key"):
             access["deploy_key"] = private_key(source["deploy_key"])
         return {**made, **access}

@@ -26,6 +26,7 @@ _BELONGS = {
     "version": ("git",),
     "deploy_key": ("git",),
     "host_key": ("git",),
+    "verify": ("git",),
     "user": ("git",),
     "password": ("git",),
     "checksum": ("archive", "pypi"),

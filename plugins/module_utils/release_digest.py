@@ -51,6 +51,10 @@ def input_parts(
         "commands": app.get("commands", {}),
         "user": [app["user"], app["base"]],
     }
+    if app["source"].get("verify"):
+        # What is live was signed by somebody who may still sign, under the name that is asked for.
+        source = app["source"]
+        parts["signatures"] = {"keys": sorted(source["verify"]), "of": source.get("version", "")}
     if launcher:
         parts["process manager"] = {"programs": dict(launcher), "sandbox of commands": app.get("sandbox", {})}
     return {"code": version, **{name: hashlib.sha256(canonical(value)).hexdigest() for name, value in parts.items()}}

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access impor
     sweep_keys,
     without_password,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_signatures import require_signature
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
@@ -121,7 +122,29 @@ def place_commit(
     Returns the names of files that are mere pointers of Git LFS. Raises ReleaseError.
     """
     with git_access(source, build_env) as environment:
+        if source.get("verify"):
+            fetch_commit(mirror, source, commit, environment)
+            _fetch_tag(mirror, source, environment)
+            # The commit names its submodules by their commits, and so has signed them as well.
+            require_signature(_git, mirror, source, commit, environment)
         return _place(mirror, source, commit, subdirectory, destination, environment)
+
+
+def _fetch_tag(mirror: str, source: Mapping[str, Any], env: Mapping[str, str]) -> None:
+    """Have the tag as the server has it now, if the version is one: it may be younger than its commit."""
+    version = str(source.get("version") or "HEAD")
+    if COMMIT.match(version):
+        return
+    url, name = without_password(source["url"])[0], f"refs/tags/{version}"
+    listed = _git(["ls-remote", "--", url, name], env, limit=_SLOW_LISTING_SECONDS)
+    _require_answer(listed, source, f"git can't read {url}")
+    if listed.stdout.strip():
+        fetch = ["--git-dir", mirror, "fetch", "--quiet", "--force", "--no-write-fetch-head", "--no-tags", "--", url]
+        _require_answer(
+            _git([*fetch, f"+{name}:{name}"], env, limit=_FETCH_SECONDS), source, f"git can't fetch {version}"
+        )
+    else:
+        _git(["--git-dir", mirror, "update-ref", "-d", name], env)
 
 
 def _place(

@@ -19,7 +19,7 @@ import urllib.parse
 _PRIVATE = re.compile(r"-----BEGIN ((?:[A-Z0-9]+ )*)PRIVATE KEY-----(.*?)-----END \1PRIVATE KEY-----", re.DOTALL)
 _MAGIC = b"openssh-key-v1\0"
 _PEM_LABELS = ("", "RSA ", "EC ", "DSA ")
-_HOST_KEY_TYPES = (
+PUBLIC_TYPES = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -103,7 +103,7 @@ def known_hosts(host_key: str, server: tuple[str, int]) -> str:
         if not words or words[0].startswith("#"):
             continue
         names, kind, packed = _host_key_words(words, number, place)
-        _check_public(kind, packed, number)
+        check_public(kind, packed, number)
         named = named or _names_server(names, place)
         lines.append(f"{names} {kind} {packed}\n")
     if not lines:
@@ -179,9 +179,9 @@ def _place(server: tuple[str, int]) -> str:
 
 def _host_key_words(words: list[str], number: int, place: str) -> tuple[str, str, str]:
     """Return names, type and key of a line. Raises SshKeyError."""
-    if words[0] in _HOST_KEY_TYPES and len(words) >= 2:
+    if words[0] in PUBLIC_TYPES and len(words) >= 2:
         return place, words[0], words[1]
-    if len(words) >= 3 and words[1] in _HOST_KEY_TYPES and _HOST_NAMES.fullmatch(words[0]):
+    if len(words) >= 3 and words[1] in PUBLIC_TYPES and _HOST_NAMES.fullmatch(words[0]):
         return words[0], words[1], words[2]
     if any(word.startswith(("SHA256:", "MD5:")) for word in words):
         raise SshKeyError(f"has a fingerprint in line {number}, but the key itself is wanted: 'ssh-ed25519 AAAA...'")
@@ -190,7 +190,7 @@ def _host_key_words(words: list[str], number: int, place: str) -> tuple[str, str
     raise SshKeyError(f"has no host key in line {number}: write 'ssh-ed25519 AAAA...', as ssh-keyscan prints it")
 
 
-def _check_public(kind: str, packed: str, number: int) -> None:
+def check_public(kind: str, packed: str, number: int) -> None:
     try:
         data = base64.b64decode(packed, validate=True)
     except binascii.Error:

@@ -23,10 +23,10 @@ SPEC = entry_points("flask_apps")
 GOOD = {"source": {"path": "."}, "wsgi": "app:app", "domains": ["blog.example.org"]}
 
 
-def problems(apps: Any, defaults: Any = None) -> list[Problem]:
+def problems(apps: Any, defaults: Any = None, require: Any = ()) -> list[Problem]:
     """What is wrong with an inventory."""
     try:
-        make_plan(SPEC, apps, defaults)
+        make_plan(SPEC, apps, defaults, require=require)
     except InventoryError as error:
         return error.problems
     return []
@@ -40,7 +40,7 @@ def blog(**keys: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case['rule']}" for number, case in enumerate(CASES)])
 def test_a_case_breaks_its_rule_and_no_other(case: dict[str, Any]) -> None:
-    found = problems(case["apps"], case.get("defaults"))
+    found = problems(case["apps"], case.get("defaults"), case.get("require", ()))
     assert [problem.rule for problem in found] == [case["rule"]]
     assert case["says"] in str(found[0])
 

@@ -41,6 +41,7 @@ def refusals(host: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     hosts: dict[str, Any] = {}
     for number, case in enumerate(CASES):
         hosts[case_name(number)] = {"flask_apps": case["apps"], "flask_app_defaults": case.get("defaults", {})}
+        hosts[case_name(number)] |= {"flask_apps_require": case["require"]} if "require" in case else {}
     hosts["forgotten"] = {"flask_app": {}}
     inventory = folder / "hosts.yml"
     variables = {key: value for key, value in connection.items() if isinstance(value, (str, int))}
