@@ -86,8 +86,8 @@ RULES = {
     "timeouts": "systemd waits longer than gunicorn for the requests in progress",
     "threads": "only gthread workers have threads",
     "trusted-proxy": "a trusted proxy is an address or a network",
-    "waf": "the firewall for requests is told what the core rule set knows",
     "verify": "who signs is known by a public key",
+    "waf": "the firewall for requests is told what the core rule set knows",
     "workers": "the number of workers is a positive number, auto or cpu",
     "wsgi": "the callable is named as gunicorn reads it",
 }
