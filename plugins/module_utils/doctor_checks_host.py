@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_app as app
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_host as host
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_others as others
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_check import Check
 
 HOST_CHECKS: tuple[Check, ...] = (
@@ -78,6 +79,13 @@ HOST_CHECKS: tuple[Check, ...] = (
         "after a crash its reasons are gone",
         ("journal",),
         host.journal,
+    ),
+    Check(
+        "docker-port",
+        "ports that containers publish, against the rules of ufw",
+        "Docker forwards them before the firewall is asked",
+        ("docker", "firewall"),
+        others.docker,
     ),
     Check(
         "unit-failed",

@@ -14,6 +14,8 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_facts_net as net
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
+from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_host
+from ansible_collections.flaskworks.deploy.plugins.module_utils.docker_ports import docker_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_app import app_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import file_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_net import PATIENCE, UnknownError, answer
@@ -21,6 +23,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import workers_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
 
 PLACES = ("/srv", "/var/log", "/tmp")
@@ -44,6 +47,8 @@ def gather(order: Mapping[str, Any]) -> dict[str, Any]:
         "reboot": _reboot,
         "failed_units": _failed_units,
         "kills": _kills,
+        "docker": docker_facts,
+        "firewall": _firewall,
         "addresses": net.addresses,
         "listeners": net.listeners,
         "names": lambda: net.looked_up([domain for wanted in plan.values() for domain in wanted["domains"]]),
@@ -54,7 +59,7 @@ def gather(order: Mapping[str, Any]) -> dict[str, Any]:
         for key, future in running.items():
             try:
                 facts[key] = future.result()
-            except (UnknownError, OSError, ValueError, KeyError) as error:
+            except (UnknownError, UfwError, OSError, ValueError, KeyError) as error:
                 facts["missing"][key] = str(error) or type(error).__name__
     recorded = {app["app"]: app for app in host_status(names=order.get("only"))["apps"]}
     facts["apps"] = app_facts(recorded, plan, load=bool(order.get("load", True)))
@@ -114,6 +119,11 @@ def _upgrades() -> dict[str, Any]:
         "periodic": said.periodic(periodic),
         "timer": timer,
     }
+
+
+def _firewall() -> dict[str, Any]:
+    state = ufw_host.look()
+    return {"active": state.active, "rules": state.rules}
 
 
 def _journal() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.docker_ports import docker_findings
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_findings import sandbox_findings
 
@@ -20,3 +21,9 @@ def sandbox(facts: Facts) -> list[Finding]:
         for app, said in facts["apps"].items()
         for finding in sandbox_findings(app, said.get("lines") or [], said.get("service") or {})
     ]
+
+
+def docker(facts: Facts) -> list[Finding]:
+    """Ports of containers that others reach although the firewall does not let them."""
+    firewall = facts["firewall"]
+    return docker_findings(facts["docker"], firewall["active"], firewall["rules"])

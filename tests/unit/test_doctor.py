@@ -78,6 +78,8 @@ def healthy() -> dict[str, Any]:
         "failed_units": [],
         "kills": [],
         "files": [],
+        "docker": {"published": [], "filtered": []},
+        "firewall": {"active": True, "rules": []},
         "addresses": [PUBLIC, "2001:db8::5"],
         "known_as": [PUBLIC],
         "names": {"blog.example.org": [PUBLIC]},
@@ -116,6 +118,7 @@ def file(kind: str) -> list[dict[str, Any]]:
 DISK = {"paths": ["/srv", "/tmp"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}
 TIMER = {"name": "tidy", "unit": "blog.tidy@1.timer", "active": "active", "last": None, "result": None}
 COOKIE = {"name": "session", "secure": True, "httponly": True, "samesite": "Lax"}
+CONTAINER = {"port": 6379, "proto": "tcp", "address": "0.0.0.0", "target": "172.17.0.2:6379", "by": "docker-proxy"}
 READ_ONLY = "[Errno 30] Read-only file system: '/var/lib/note'"
 APP, INSIDE, PAGE, WEB = "apps.blog", "apps.blog.inside", "apps.blog.page", "apps.blog.status.web"
 
@@ -144,6 +147,7 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     ("files", file("world-writable"), ("error", "blog", "files")),
     ("files", file("own-code"), ("error", "blog", "files")),
     ("files", file("foreign"), ("warning", "blog", "files")),
+    ("docker.published", [CONTAINER], ("warning", "", "docker-port")),
     ("names", {"blog.example.org": []}, ("error", "blog", "dns")),
     ("names", {"blog.example.org": [OTHER]}, ("error", "blog", "dns")),
     ("names", {"blog.example.org": [PUBLIC, "2001:db8::9"]}, ("warning", "blog", "dns")),

@@ -18,6 +18,11 @@ WORKER = "blog.worker.1@$(basename $(readlink /srv/blog/current)).service"
 TIDY = "blog.tidy@$(basename $(readlink /srv/blog/current)).service"
 # As systemd says it of a unit when the kernel has killed one of its processes.
 KILL = "MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef\\nUNIT=import.service\\nMESSAGE=A process was killed.\\n"
+# What Docker starts for each port that is published.
+PROXY = (
+    'exec -a /usr/bin/docker-proxy python3 -c "import time; time.sleep(600)"'
+    " -proto tcp -host-ip 0.0.0.0 -host-port 6379 -container-ip 172.17.0.2 -container-port 6379"
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,12 @@ FAULTS = (
         "systemd-run -q --unit=broken-thing false; while ! systemctl -q is-failed broken-thing; do sleep 0.1; done",
         "systemctl reset-failed broken-thing",
         *("warning", "", "unit-failed", "broken-thing.service has failed"),
+    ),
+    Fault(
+        "a container's port past the firewall",
+        f"systemd-run -q --unit=published bash -c '{PROXY}'; until pgrep -f ^/usr/bin/docker-proxy; do sleep 0.1; done",
+        "systemctl stop published",
+        *("warning", "", "docker-port", "port 6379/tcp is published by a container"),
     ),
     Fault(
         "everybody may write",
