@@ -22,8 +22,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import APP_NAME, relative_path
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import filled, marker_of, unknown_names
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import NOT_FOR_PRODUCTION
+from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import index_addresses
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import pack_wheelhouse, wheelhouse_digest
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.jobs import Job, box
@@ -43,7 +45,7 @@ INDEXES = ("index", "extra_indexes")
 GIVEN = frozenset(
     {
         *("apps", "owner", "only", "build_env", "state", "keep_data"),
-        *("release", "force", "before_switch", "lock_wait", "break_lock"),
+        *("release", "force", "rotate", "before_switch", "lock_wait", "break_lock"),
     }
 )
 
@@ -72,6 +74,7 @@ class ActionModule(ActionBase):
             known = ", ".join(sorted(apps)) or "none"
             raise AnsibleActionFail(f"there is no application {', '.join(lacking)}; there are: {known}")
         names = only or sorted(apps)
+        given["rotate"] = _to_rotate(_listed(given.get("rotate")), {name: apps[name] or {} for name in names})
         if wrong := [name for name in names if not APP_NAME.match(str(name))]:
             raise AnsibleActionFail(f"no names of applications: {', '.join(map(str, wrong))}")
         try:
@@ -96,7 +99,7 @@ class ActionModule(ActionBase):
             entry = {key: value for key, value in app.items() if key not in SEALED}
             hidden: dict[str, Any] = {"secrets": {key: str(value) for key, value in (app.get("secrets") or {}).items()}}
             hidden["files"] = {
-                path: self._render(file, path, variables) for path, file in sorted((app.get("files") or {}).items())
+                path: self._file(app, path, file, variables) for path, file in sorted((app.get("files") or {}).items())
             }
             source, python = app["source"], app.get("python", {})
             if index_addresses(python):
@@ -145,6 +148,29 @@ class ActionModule(ActionBase):
         """Return the absolute local directory of a source."""
         found = self._local(str(source["path"]), os.path.isdir)
         return os.path.join(found, relative_path(source["subdir"], "source.subdir")) if source.get("subdir") else found
+
+    def _file(self, app: dict[str, Any], path: str, file: Any, variables: dict[str, Any]) -> str:
+        """Return the text of one file of a release; what the host has still to put in stands there as a marker.
+
+        Raises ReleaseError when a template makes something else of a marker, or names a secret that there isn't.
+        """
+        given, made = app.get("secrets") or {}, app.get("generated") or {}
+        known = {**{name: str(value) for name, value in given.items()}, **{name: marker_of(name) for name in made}}
+        text = self._render(file, path, {**variables, "flask_app_secrets": known} if known else variables)
+        if unknown := unknown_names(text, known) if known else []:
+            raise ReleaseError("files", f"files.{path} names secrets that there are not: {', '.join(unknown)}")
+        if made and not isinstance(file, str) and file.get("template"):
+            # Others in their place must lead to the same text with the others in it.
+            other = {name: f"Other{number}Secret" for number, name in enumerate(made)}
+            again = self._render(file, path, {**variables, "flask_app_secrets": {**known, **other}})
+            expected = filled(text, other)
+            if filled(again, other) != expected:
+                raise ReleaseError(
+                    "files",
+                    f"files.{path}: its template changes a generated secret, or gives another text each time; the host"
+                    " puts these secrets in as they are, after the template: take the filter away",
+                )
+        return text
 
     def _render(self, file: Any, path: str, variables: dict[str, Any]) -> str:
         """Return the text of one file of a release: given as content, or from a template on the controller."""
@@ -266,6 +292,23 @@ class ActionModule(ActionBase):
 def _place(app: Any) -> dict[str, Any]:
     """Return what a rollback needs to know of an application: it takes everything else from the release."""
     return {"base": app["base"]} if app and "base" in app else {}
+
+
+def _to_rotate(names: list[str], apps: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the secrets to rotate. Raises AnsibleActionFail unless they are generated ones of one application."""
+    if not names:
+        return []
+    having = [app for app, entry in apps.items() if set(names) & set(entry.get("generated") or {})]
+    if len(having) == 1 and set(names) <= set(apps[having[0]]["generated"]):
+        return names
+    if len(having) > 1:
+        raise AnsibleActionFail(f"rotate could be meant for any of {', '.join(having)}: add -e app=NAME")
+    known = sorted({name for entry in apps.values() for name in entry.get("generated") or {}})
+    unknown = [f"{name} ({hint(name, known)})" if known else name for name in names if name not in known] or names
+    raise AnsibleActionFail(
+        f"only generated secrets of one application can be rotated, and these are none: {', '.join(unknown)}. One that"
+        " the inventory gives is changed there"
+    )
 
 
 def _listed(only: Any) -> list[str]:

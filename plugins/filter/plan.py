@@ -12,7 +12,8 @@ author: The flaskworks maintainers
 description:
   - Checks the applications against the specification of the role P(flaskworks.deploy.flask_apps#role) and against
     each other.
-  - Fails with all problems at once, each with the application, the key, what is wrong and what to do.
+  - Fails with all problems at once, each with the application, the key, what is wrong and what to do. A value that is
+    undefined is one of them.
   - Needs no host and no facts. The same applications give the same plan.
 options:
   _input:
@@ -64,12 +65,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.template import accept_args_markers, accept_lazy_markers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.markers import told
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
 
 
+@accept_args_markers  # type: ignore[untyped-decorator]
+@accept_lazy_markers  # type: ignore[untyped-decorator]
 def plan(
     flask_apps: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
@@ -81,7 +86,7 @@ def plan(
 ) -> dict[str, Any]:
     """Return what DOCUMENTATION says. Raises AnsibleFilterError with all problems."""
     try:
-        apps, common = to_plain(flask_apps), to_plain(defaults)
+        apps, common = to_plain(flask_apps, told), to_plain(defaults, told)
         chosen = {"version": str(version or ""), "app": str(app or "")}
         return make_plan(
             entry_points("flask_apps"),

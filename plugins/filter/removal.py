@@ -23,7 +23,7 @@ options:
     type: str
     required: true
   found:
-    description: Paths of the V(releases), V(shared) and V(current) of all applications of the host.
+    description: Paths of the V(releases), V(shared), V(secrets) and V(current) of all applications of the host.
     type: list
     elements: str
     required: true

@@ -23,7 +23,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_app impor
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_web import page_facts, socket_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_run import systemd_run
-from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_runtime import PLACEHOLDERS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets import PLACEHOLDERS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import log_since
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json

@@ -7,7 +7,8 @@ specification key by key, for errors that name the exact place and the remedy, a
 validator, which converts and fills in.
 
 The options of an entry are those of the entry point ``entry`` of a role. A dictionary with free keys whose values have
-options of their own names them by entry point: those of ``locations`` are ``entry_locations``.
+options of their own names them by entry point: those of ``locations`` are ``entry_locations``. Where one of these is
+``value``, this alone may be said in place of the options.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import copy
 import datetime
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -177,7 +179,10 @@ def _check_free(points: EntryPoints, key: str, value: Mapping[Any, Any], path: s
         elif point is None:
             cleaned[name] = item
         else:
-            checked, found = check_options(points, point, item, where)
+            # The short form of what has a value, and perhaps more.
+            short = "value" in point and item is not None and not isinstance(item, Mapping)
+            checked, found = check_options(points, point, {"value": item} if short else item, where)
+            found = [replace(problem, path=where) for problem in found] if short else found
             result = ArgumentSpecValidator(point).validate(checked)
             cleaned[name] = copy.deepcopy(result.validated_parameters)
             problems += found

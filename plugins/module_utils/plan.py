@@ -19,9 +19,11 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import check_manager
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets import check_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_served_code import check_served_code
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import check_server, check_type
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.undefined import Undefined, without_undefined
 
 Check = Callable[[Report, Entry], None]
 
@@ -43,6 +45,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (web.check_health, frozenset({"health", "static"})),
     (check_server, frozenset({"server", "logs"})),
     (runtime.check_environment, frozenset({"env", "secrets"})),
+    (check_secrets, frozenset({"secrets", "env", "files", "process_manager", "systemd"})),
     (runtime.check_shared, frozenset({"shared"})),
     (runtime.check_files, frozenset({"files", "shared", "static"})),
     (runtime.check_limits, frozenset({"limits", "logs", "keep"})),
@@ -74,13 +77,16 @@ def make_plan(
     development server. ``require``: what is demanded of where code comes from, as plan_supply.py says. The same input
     gives the same output, in the same order. Raises InventoryError with every problem.
     """
+    if isinstance(apps, Undefined):
+        text = f"has no value: {apps.why}; it names the applications of the host, {{}} means none"
+        raise InventoryError([Problem("flask_apps", text, "undefined")])
     if not isinstance(apps, Mapping):
         raise InventoryError([Problem("flask_apps", "must be a dictionary of applications by name", "wrong-type")])
     if version:
         apps = with_version(apps, app, version)
-    common, problems = check_options(
-        points, points["entry"], _written_out(defaults), "flask_app_defaults", partial=True
-    )
+    defaults, problems = without_undefined(_written_out(defaults), "flask_app_defaults")
+    common, found = check_options(points, points["entry"], defaults, "flask_app_defaults", partial=True)
+    problems += found
     demands, unknown = supply.read_demands(require)
     problems += unknown
     entries: dict[str, Entry] = {}
@@ -89,8 +95,9 @@ def make_plan(
     for name in sorted(apps, key=str):
         report = Report("flask_apps", name)
         if check_name(report, name):
-            said = check_type(report, _over_defaults(common, apps[name]), allow_dev_server)
-            entries[name], keys = _check_app(points, report, name, said)
+            said, missing = without_undefined(_written_out(apps[name]), report.path)
+            said = check_type(report, _over_defaults(common, said), allow_dev_server)
+            entries[name], keys = _check_app(points, report, name, said, missing)
             reports[name] = report
             if not keys & _SUPPLIED:
                 supply.check_demands(report, entries[name], demands)
@@ -132,11 +139,23 @@ def with_version(apps: Mapping[str, Any], app: str, version: str) -> dict[str, A
     return {**apps, name: {**entry, "source": {**source, "version": version}}}
 
 
-def _check_app(points: EntryPoints, report: Report, name: str, said: Any) -> tuple[Entry, set[str]]:
-    """Check one application; return its complete entry and the top-level keys in which something is wrong."""
+def _check_app(
+    points: EntryPoints, report: Report, name: str, said: Any, missing: list[Problem]
+) -> tuple[Entry, set[str]]:
+    """Check one application; return its complete entry and the top-level keys in which something is wrong.
+
+    ``missing``: what is undefined. It says all there is to say of its key, but for secrets, of which each stands alone.
+    """
     entry, problems = check_entry(points, said, report.path)
+    undefined = _keys(report, missing)
+    for problem in missing:
+        report.add("undefined", problem.path.removeprefix(report.path).lstrip("."), problem.text)
+    if "" in undefined:
+        return entry, {"", *entry}
+    problems = [problem for problem in problems if not _keys(report, [problem]) & (undefined - {"secrets"})]
     report.problems += problems
     unreadable = _keys(report, (problem for problem in problems if problem.rule != "unknown-key"))
+    unreadable |= undefined - {"secrets"}
     for check, keys in CHECKS:
         if not keys & unreadable:
             check(report, entry)
@@ -158,12 +177,16 @@ def _written_out(entry: Any) -> Any:
 
 def _over_defaults(common: Entry, said: Any) -> Any:
     """Return what an application says over the defaults; settings of one kind of server are not put on another."""
-    said = _written_out(said)
     server, before = (entry.get("server") if isinstance(entry, Mapping) else None for entry in (said, common))
     if isinstance(server, Mapping) and isinstance(before, Mapping):
         kind = before.get("type", "gunicorn")
         if server.get("type", kind) != kind:
             common = {**common, "server": {}}
+    usual, own = (entry.get("secrets") if isinstance(entry, Mapping) else None for entry in (common, said))
+    if isinstance(usual, Mapping) and isinstance(own, Mapping):
+        # One is replaced as a whole: another form has other keys.
+        kept = {name: one for name, one in usual.items() if own.get(name) is None}
+        common = {**common, "secrets": kept}
     return _merged(common, said)
 
 

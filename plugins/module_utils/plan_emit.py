@@ -18,6 +18,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers im
     manager_units,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets import credentials, handed_over
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import needed_packages, server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_supply import verify_packages
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
@@ -101,7 +102,7 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
         "public": {public_name(url): target for url, target in sorted(entry["static"].items())},
         "shared": sorted(entry["shared"]),
         "env": dict(sorted(entry["env"].items())),
-        "secrets": dict(sorted(entry["secrets"].items())),
+        **handed_over(entry),
         "files": {
             path: {kind: text for kind, text in file.items() if text is not None}
             for path, file in sorted(entry["files"].items())
@@ -239,6 +240,7 @@ def service_of(name: str, entry: Entry) -> dict[str, Any]:
             "PYTHONUNBUFFERED=1",
         ],
         "EnvironmentFile": f"{release_dir}/env",
+        **credentials(entry, release_dir),
         "KillMode": "mixed",
         "ReadWritePaths": [f"{base_of(name)}/shared", *([logs_of(name)] if logs_to_files(entry) else [])],
         **copy.deepcopy(dict(PRESETS[entry["systemd"]["hardening"]])),

@@ -20,13 +20,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import g
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import check_unit
 
 RESERVED_VARIABLES = """
-    GUNICORN_CMD_ARGS HOME INVOCATION_ID JOURNAL_STREAM LISTEN_FDNAMES LISTEN_FDS LISTEN_PID LOGNAME MAINPID
-    NOTIFY_SOCKET PATH PYTHONHOME SERVER_SOFTWARE SHELL SYSTEMD_EXEC_PID USER VIRTUAL_ENV WATCHDOG_PID WATCHDOG_USEC
-"""
-PLACEHOLDERS = """
-    changeme change-me change_me changethis change-this dev example fixme hunter2 insecure none null password
-    placeholder replaceme replace-me replace_me secret secret-key secret_key secretkey supersecret test todo undefined
-    unset your-secret-key your_secret_key
+    CREDENTIALS_DIRECTORY GUNICORN_CMD_ARGS HOME INVOCATION_ID JOURNAL_STREAM LISTEN_FDNAMES LISTEN_FDS LISTEN_PID
+    LOGNAME MAINPID NOTIFY_SOCKET PATH PYTHONHOME SERVER_SOFTWARE SHELL SYSTEMD_EXEC_PID USER VIRTUAL_ENV WATCHDOG_PID
+    WATCHDOG_USEC
 """
 
 # Directives without which a release could not be started beside another, probed, or reached by nginx.
@@ -60,22 +56,13 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def check_environment(report: Report, entry: Entry) -> None:
     """Variables, open and secret."""
-    for key in ("env", "secrets"):
-        for name, value in texts(report, "env-value", key, entry[key]).items():
-            _check_variable(report, f"{key}.{name}", name, value)
-    for name in sorted(set(entry["env"]) & set(entry["secrets"])):
-        report.add("env-twice", f"secrets.{name}", f"'{name}' is in env as well: remove one")
-    for name, value in entry["secrets"].items():
-        if not isinstance(value, str):
-            continue
-        if not value.strip():
-            report.add("secret", f"secrets.{name}", "is empty: fill it in, best from a vault")
-        elif (
-            value.strip().lower() in PLACEHOLDERS.split()
-            or "{{" in value
-            or re.fullmatch(r"<[^<>]*>|x+|\*+", value.strip().lower())
-        ):
-            report.add("secret", f"secrets.{name}", "is a placeholder, not a secret: fill it in, best from a vault")
+    for name, value in texts(report, "env-value", "env", entry["env"]).items():
+        _check_variable(report, f"env.{name}", name, value)
+    for name, secret in entry["secrets"].items():
+        # Each becomes a variable, or the name of a file and the beginning of a variable's.
+        _check_variable(report, f"secrets.{name}", name, secret.get("value") or "")
+        if name in entry["env"]:
+            report.add("env-twice", f"secrets.{name}", f"'{name}' is in env as well: remove one")
 
 
 def _check_variable(report: Report, key: str, name: str, value: str) -> None:

@@ -99,6 +99,8 @@ def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str, releas
 
     Raises ReleaseError.
     """
+    if "credential" in app.get("handed", {}).values():
+        _check_credentials(layout, app, release_id)
     words = servers.check_words(app["server"], layout.release(release_id))
     checked = run_application(layout, app, release_id, "check", words)
     if checked.returncode != 0:
@@ -115,6 +117,18 @@ def run_commands(layout: Layout, app: Mapping[str, Any], release_id: str, releas
                 )
     for command in commands.get("before_switch", []) if release_commands else []:
         _run_command(layout, app, release_id, "before_switch", command)
+
+
+def _check_credentials(layout: Layout, app: Mapping[str, Any], release_id: str) -> None:
+    """See that systemd hands credentials over: in a container whose mounts are private it fails without a word."""
+    found = run_application(layout, app, release_id, "check", ["/bin/sh", "-c", 'test -d "$CREDENTIALS_DIRECTORY"'])
+    if found.returncode != 0:
+        raise ReleaseError(
+            "check",
+            "systemd hands no credentials to services on this host, as in containers whose /run is not a shared mount:"
+            " write as: file, or run mount --make-shared /run at each boot, before any service",
+            found.stdout + found.stderr,
+        )
 
 
 def application_command(layout: Layout, app: Mapping[str, Any], release_id: str) -> dict[str, Any]:

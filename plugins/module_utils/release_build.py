@@ -111,6 +111,8 @@ def _write_record(order: Order, release_id: str, venv: str, seal: str, packages:
         "secrets_digest": order.secrets_digest,
         "parts": dict(order.parts),
         "secrets": sorted(app.get("secrets", {})),
+        "handed": dict(app.get("handed", {})),
+        "generated": sorted(app.get("generated", {})),
         "files": sorted(app.get("files", {})),
         "error_log": order.error_log,
         "server": servers.to_record(app["server"]),

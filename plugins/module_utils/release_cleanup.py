@@ -27,6 +27,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import RELEASE_ID, Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run, end_journal, read_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run, stop_commands
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import adopt
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_instances,
     release_units,
@@ -60,7 +61,7 @@ def _settle_journal(layout: Layout, group: int) -> list[str]:
         return []
     release_id, live, step = str(journal.get("release")), layout.live(), str(journal.get("step"))
     known: dict[str, Any] = {
-        key: journal[key] for key in ("by", "version", "asked", "action", "reason", "from") if key in journal
+        key: journal[key] for key in ("by", "version", "asked", "action", "reason", "from", "rotated") if key in journal
     }
     known["action"] = DONE.get(str(known.get("action")), "none")
     outcome = "live" if live == release_id else "interrupted"
@@ -73,6 +74,7 @@ def _settle_journal(layout: Layout, group: int) -> list[str]:
             layout, {**known, "release": release_id, "outcome": outcome, "step": step, "interrupted": True}, group
         )
     if outcome == "live":
+        adopt(layout, finished_releases(layout).get(release_id, {}), known.get("rotated", ()))
         settle_marks(layout, str(journal["from"]) if journal.get("from") else None, str(journal.get("by")), since)
     end_journal(layout)
     return [f"a change that was cut short at the step '{step}'"]

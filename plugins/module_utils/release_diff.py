@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import finished_releases
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import values_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_past import version_of
 
 # What a release holds at its top besides the settings of its server: told elsewhere, or for nobody's eyes.
@@ -116,7 +117,12 @@ def _read(layout: Layout, record: Mapping[str, Any]) -> Release:
         settings={name: text.replace(release_id, "%i") for name, text in texts.items()},
         units={name.replace(release_id, ""): text.replace(release_id, "%i") for name, text in units.items()},
         values={
-            name: _digest(value) for name, value in read_environment(_text(layout.environment(release_id))).items()
+            # The path of a secret's file is another one in each release.
+            name: _digest(value.replace(release_id, "%i"))
+            for name, value in {
+                **read_environment(_text(layout.environment(release_id))),
+                **values_of(layout, record),
+            }.items()
         },
         files={name: _digest(_text(path)) for name, path in sources.items()},
         static=_links(f"{folder}/public"),

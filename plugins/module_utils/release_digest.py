@@ -44,7 +44,7 @@ def input_parts(
         "server settings": server_text,
         "units": dict(units),
         "environment": dict(app.get("env", {})),
-        "names of secrets": sorted(app.get("secrets", {})),
+        "names of secrets": _names_of_secrets(app),
         "names of files": sorted(app.get("files", {})),
         "static maps": dict(app.get("public", {})),
         "shared directories": sorted(app.get("shared", [])),
@@ -58,6 +58,12 @@ def input_parts(
     if launcher:
         parts["process manager"] = {"programs": dict(launcher), "sandbox of commands": app.get("sandbox", {})}
     return {"code": version, **{name: hashlib.sha256(canonical(value)).hexdigest() for name, value in parts.items()}}
+
+
+def _names_of_secrets(app: Mapping[str, Any]) -> Any:
+    """Return the names, and how each is handed over that is no variable."""
+    names = sorted(app.get("secrets", {}))
+    return [names, app["handed"]] if app.get("handed") else names
 
 
 def _python_part(python: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover 
     go_live,
     retire_others,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import (
     ReleaseError,
     failure_report,
@@ -34,6 +33,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     append_history,
+    finished_releases,
     make_host_key,
     record_owner,
     timestamp,
@@ -56,6 +56,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import DONE, Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import account_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import (
+    adopt,
+    completed,
+    settled,
+    values_of,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     NOT_FOR_PRODUCTION,
     main_unit,
@@ -87,6 +93,7 @@ class Wanted:
     wheels: str = ""
     commands: bool = True
     force: bool = False
+    rotate: Sequence[str] = ()
 
 
 def deploy(wanted: Wanted, caller: Caller) -> dict[str, Any]:
@@ -99,11 +106,14 @@ def deploy(wanted: Wanted, caller: Caller) -> dict[str, Any]:
         prepare_git()
         record_owner(wanted.owner, wanted.name, "active")
         abi = find_abi(str(wanted.app["python"].get("interpreter", "python3")))
-        order = make_order(wanted.name, wanted.app, wanted.version, wanted.build_env, abi, make_host_key())
+        run = Run(layout, caller.by, caller.report)
+        # Before its secrets are read: a rotation that was cut short is finished here.
+        healed = heal(layout, account_of(str(wanted.app["user"])).pw_gid, run)
+        values, rotated = settled(layout, wanted.app, wanted.rotate)
+        app = completed(wanted.app, values)
+        order = make_order(wanted.name, app, wanted.version, wanted.build_env, abi, make_host_key())
         order.archive, order.wheels, order.by = wanted.archive, wanted.wheels, caller.by
         order.release_commands = wanted.commands or order.app.get("before_switch_on") == "each_host"
-        run = Run(layout, caller.by, caller.report)
-        healed = heal(layout, order.group, run)
         finding = inspect_app(order)
         if finding.action == "refused" and wanted.force:
             finding = inspect_app(order, force=True)
@@ -114,7 +124,9 @@ def deploy(wanted: Wanted, caller: Caller) -> dict[str, Any]:
             done = "started" if healed else "none"
             return {**_summary(finding, done, finding.release), "seconds": run.elapsed()}
         target = finding.release or new_release_id(order.digest, layout.ids())
-        facts = {"version": order.version, "asked": order.asked, "reason": finding.reason}
+        facts: dict[str, Any] = {"version": order.version, "asked": order.asked, "reason": finding.reason}
+        if rotated:
+            facts["rotated"] = rotated
         run.begin(finding.action, target, **facts)
         health = Health.of(order.app.get("health", {}))
         candidate = Candidate(layout, target, health, graceful_timeout(order.app))
@@ -170,6 +182,7 @@ def _bring_live(
     go_live(candidate, run)
     retire_others(layout, run)
     with run.step("history"):
+        adopt(layout, finished_releases(layout).get(candidate.release, {}), facts.get("rotated", ()))
         settle_marks(layout, back_from, run.by, timestamp())
         entry = {"release": candidate.release, "by": run.by, **facts}
         append_history(
@@ -213,14 +226,12 @@ def host_error(error: OSError) -> ReleaseError:
 def _kept_order(layout: Layout, record: Mapping[str, Any], group: int) -> Order:
     """Return what a failure report needs of a release whose definition is no longer known: above all its secrets."""
     release_id = str(record["id"])
-    values = read_environment(_text_of(layout.environment(release_id)))
-    names = record.get("secrets", list(values))
     files = {name: _text_of(f"{layout.source(release_id)}/{name}") for name in record.get("files", [])}
     app = {
         "user": record.get("user", layout.app),
         "base": layout.base,
         "server": {"settings": {"errorlog": record.get("error_log", f"/var/log/{layout.app}/error.log")}},
-        "secrets": {name: value for name, value in values.items() if name in names},
+        "secrets": values_of(layout, record),
         "files": files,
     }
     return Order(app, layout, str(finding_version(record)), {}, "", "", "", {}, {}, known_group=group)

@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
+import shlex
+import urllib.parse
 from collections.abc import Iterable
 
 # Shorter values ("1", "yes") would black out half of any text, and hide nothing.
 SHORTEST_SECRET = 4
 SHORTEST_HIDDEN = 8
 HIDDEN = "********"
+# A part of a secret that is long and mixed enough to be one by itself.
+_WORD = re.compile(r"[A-Za-z0-9_]{8,}")
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s]+)(?=@)")
 
 
@@ -29,17 +36,28 @@ class ReleaseError(Exception):
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Return ``text`` without the secrets, as they are and as repr() and JSON write them, and without passwords in
-    URLs.
-    """
-    forms: set[str] = set()
-    for secret in secrets:
-        for form in (secret, secret.encode("unicode_escape").decode(), *secret.splitlines()):
-            if len(form.strip()) >= SHORTEST_SECRET:
-                forms.add(form)
+    """Return ``text`` without the secrets, as they are and as programs write them, and without passwords in URLs."""
+    forms = {form for secret in secrets for form in written(secret) if len(form.strip()) >= SHORTEST_SECRET}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
     return _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text)
+
+
+def written(secret: str) -> set[str]:
+    """Return the ways in which programs write a secret: whole, line by line, quoted for a language, encoded; and what
+    tells most of it by itself: a password in a URL, words with letters and digits.
+    """
+    forms = set()
+    for part in (secret, *secret.splitlines()):
+        quoted = (repr(part), ascii(part), json.dumps(part), json.dumps(part, ensure_ascii=False), shlex.quote(part))
+        data = part.encode(errors="surrogateescape")
+        forms |= {part, part.encode("unicode_escape").decode(), html.escape(part), base64.b64encode(data).decode()}
+        forms |= {form[1:-1] for form in quoted if form[:1] in ("'", '"')}
+        forms |= {urllib.parse.quote(data), urllib.parse.quote(data, safe=""), urllib.parse.quote_plus(data)}
+    for matched in _URL_PASSWORD.finditer(secret):
+        forms |= {matched[2], urllib.parse.unquote(matched[2])}
+    forms |= {word for word in _WORD.findall(secret) if re.search("[0-9]", word) and re.search("[A-Za-z]", word)}
+    return forms
 
 
 def hidden_parts(text: str) -> list[str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import read_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import completed, predicted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_path,
     kinds_of,
@@ -42,6 +43,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import has_wheelhouse
 
+SECRETS_CHANGED = "secrets or files changed"
 UNKNOWN = "unknown until the host is prepared"
 Environment = Mapping[str, str]
 
@@ -110,12 +112,17 @@ def find_abi(interpreter: str) -> str:
 
 
 def inspect_all(
-    apps: Mapping[str, Mapping[str, Any]], owner: str, build_env: Environment, predict: bool, force: bool = False
+    apps: Mapping[str, Mapping[str, Any]],
+    owner: str,
+    build_env: Environment,
+    predict: bool,
+    force: bool = False,
+    rotate: Collection[str] = (),
 ) -> tuple[list[Finding], list[ReleaseError]]:
     """Look at all applications; return what each needs, and what can't be found out.
 
     ``predict``: on a host that isn't prepared yet (no git, no Python, no accounts) a new release is predicted instead
-    of an error.
+    of an error. ``rotate``: the generated secrets that are made anew.
     """
     with ThreadPoolExecutor(max_workers=8) as pool:
         versions = dict(
@@ -132,13 +139,22 @@ def inspect_all(
                 "definition", f"the application {name} belongs to another owner on this host: {foreign}"
             )
         if trouble is None and isinstance(abi, str) and isinstance(version, str):
-            findings.append(inspect_app(make_order(name, app, version, build_env, abi, host_key() or b""), force))
+            values, made = predicted(Layout(name, app["base"]), app, rotate)
+            order = make_order(name, completed(app, values), version, build_env, abi, host_key() or b"")
+            findings.append(_with_reasons(inspect_app(order, force), made))
         elif predict and not Layout(name, app["base"]).live():
             findings.append(Finding(name, "deploy", UNKNOWN, reason=["first release"], after={"code": UNKNOWN}))
         elif trouble is not None:
             trouble.problem = f"{name}: {trouble.problem}"
             errors.append(trouble)
     return findings, errors
+
+
+def _with_reasons(finding: Finding, made: list[str]) -> Finding:
+    """Return a finding that tells of secrets which are to be made, in place of their being changed."""
+    if made and finding.action == "deploy":
+        finding.reason = [reason for reason in finding.reason if reason != SECRETS_CHANGED] + made
+    return finding
 
 
 def inspect_app(order: Order, force: bool = False) -> Finding:
@@ -165,7 +181,7 @@ def inspect_app(order: Order, force: bool = False) -> Finding:
         return finding
     finding.reason = changed_parts(record.get("parts", {}), order.parts) if record else ["first release"]
     if record and not finding.reason:
-        finding.reason.append("secrets or files changed")
+        finding.reason.append(SECRETS_CHANGED)
     kept = [
         name for name, other in finished.items() if _is_same(other, order) and is_intact(layout, other, thoroughly=True)
     ]

@@ -65,6 +65,11 @@ class Layout:
         return f"{self.base}/shared"
 
     @property
+    def secrets(self) -> str:
+        """The secrets that the host has made, root's alone; they outlive releases."""
+        return f"{self.base}/secrets"
+
+    @property
     def current(self) -> str:
         return f"{self.base}/current"
 

@@ -18,6 +18,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import public_target, relative_path
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import open_to_web, seal_tree
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import environment_of, write_handed
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
 
 
@@ -62,10 +63,11 @@ def write_parts(order: Order, release_id: str, resolved: str) -> None:
     layout, app = order.layout, order.app
     release = layout.release(release_id)
     try:
-        text = environment_text({**app.get("env", {}), **app.get("secrets", {})})
+        text = environment_text({**app.get("env", {}), **environment_of(app, release)})
     except ValueError as error:
         raise ReleaseError("environment", str(error)) from error
     replace_file(layout.environment(release_id), text.encode(), 0o640, 0, order.group)
+    write_handed(app, release, order.group)
     own_file = servers.file_name(app["server"]["type"])
     replace_file(f"{release}/{own_file}", order.server_text.encode(), 0o640, 0, order.group)
     replace_file(f"{release}/requirements.lock", resolved.encode(), 0o640, 0, order.group)

@@ -55,9 +55,9 @@ def remains(layout: Layout, log_dir: str, keep_data: bool) -> list[str]:
     ]
     paths += [layout.previous, layout.journal, layout.marks]
     if not keep_data:
-        paths += [layout.shared, log_dir]
+        paths += [layout.shared, layout.secrets, log_dir]
         paths.append(layout.base)
-    elif os.path.isdir(layout.base) and not os.path.isdir(layout.shared):
+    elif os.path.isdir(layout.base) and not (os.path.isdir(layout.shared) or os.path.isdir(layout.secrets)):
         paths.append(layout.base)
     return [path for path in paths if os.path.lexists(path)]
 
@@ -69,7 +69,9 @@ def all_units(layout: Layout) -> set[str]:
 
 
 def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who: str, predict: bool) -> dict[str, Any]:
-    """Take an application off the host: units, releases, environments; its shared/ and its logs too when not kept."""
+    """Take an application off the host: units, releases, environments; its shared/, its own secrets and its
+    logs too when not kept.
+    """
     layout = Layout(name, base)
     units = all_units(layout)
     paths = remains(layout, log_dir, keep_data)

@@ -57,6 +57,13 @@ options:
     description: Deploys also what was rolled back from.
     type: bool
     default: false
+  rotate:
+    description:
+      - Generated secrets that are made anew, by their names. The release that has them passes the gate as any other;
+        until it is live, the ones before stay.
+    type: list
+    elements: str
+    default: []
   before_switch:
     description: Whether the commands C(before_switch) of a new release run on this host. With several hosts only one
       of them migrates the database that they share.
@@ -183,6 +190,7 @@ OPTIONS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent", "rolled_back"], "default": "present"},
     "release": {"type": "str"},
     "force": {"type": "bool", "default": False},
+    "rotate": {"type": "list", "elements": "str", "default": []},
     "before_switch": {"type": "bool", "default": True},
     "lock_wait": {"type": "int", "default": 0},
     "break_lock": {"type": "bool", "default": False},
@@ -198,6 +206,8 @@ OPTIONS: dict[str, Any] = {
     "wheels": {"type": "path"},
     "by": {"type": "str", "default": ""},
 }
+# What a deploy is asked beside what is wanted: its own names, and those of the options.
+_ASKED = {"commands": "before_switch", "force": "force", "rotate": "rotate"}
 Result = dict[str, Any]
 
 
@@ -218,7 +228,9 @@ def inspect(parameters: Result, predict: bool) -> Result:
     apps, build_env = unsealed(parameters)
     if not predict:
         prepare_git()
-    findings, errors = inspect_all(apps, parameters["owner"], build_env, predict, parameters["force"])
+    findings, errors = inspect_all(
+        apps, parameters["owner"], build_env, predict, parameters["force"], parameters["rotate"]
+    )
     if errors:
         secrets = [
             *build_env.values(),
@@ -246,7 +258,7 @@ def deploy(parameters: Result, seen: str, report: release_job.Report) -> Result:
     apps, build_env = unsealed(parameters)
     version, owner, archive = parameters["version"], parameters["owner"], parameters["archive"] or ""
     wheels = parameters["wheels"] or ""
-    options = {"commands": parameters["before_switch"], "force": parameters["force"]}
+    options = {key: parameters[value] for key, value in _ASKED.items()}
     return _summed_up(
         [
             release_engine.deploy(

@@ -11,10 +11,12 @@ import yaml
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import ENTRY_RULES
 from ansible_collections.flaskworks.deploy.plugins.module_utils.logrotate_files import PACKAGED
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import CHECKS as EDGE
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import NAME_LENGTH, RESERVED
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import RULES
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.undefined import Undefined
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,10 +25,15 @@ SPEC = entry_points("flask_apps")
 GOOD = {"source": {"path": "."}, "wsgi": "app:app", "domains": ["blog.example.org"]}
 
 
+def with_undefined(value: Any) -> Any:
+    """What the filter makes of an inventory in which one variable is nowhere."""
+    return to_plain(value, lambda leaf: Undefined("'nowhere' is undefined") if leaf == "{{ nowhere }}" else leaf)
+
+
 def problems(apps: Any, defaults: Any = None, require: Any = ()) -> list[Problem]:
     """What is wrong with an inventory."""
     try:
-        make_plan(SPEC, apps, defaults, require=require)
+        make_plan(SPEC, with_undefined(apps), with_undefined(defaults), require=require)
     except InventoryError as error:
         return error.problems
     return []
@@ -107,7 +114,7 @@ def test_all_problems_of_all_applications_come_at_once() -> None:
         "app-name",
         "domain",
         "keep",
-        "env-value",
+        "wrong-type",
         "unknown-key",
         "app-name-reserved",
     ]

@@ -24,6 +24,12 @@ def spec(role: Path) -> dict[str, Any]:
     return found
 
 
+def variables(role: Path) -> dict[str, Any]:
+    """The variables of a role: those that Ansible checks, and those that the role itself does."""
+    points = spec(role)
+    return {**points["main"].get("options", {}), **points.get("inventory", {}).get("options", {})}
+
+
 def flat(options: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
     """Every option of every depth by its path."""
     found = {}
@@ -35,7 +41,7 @@ def flat(options: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_defaults_and_specification_agree(role: Path) -> None:
-    options = spec(role)["main"].get("options", {})
+    options = variables(role)
     path = role / "defaults/main.yml"
     defaults = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
     said = {key: option["default"] for key, option in options.items() if "default" in option}
@@ -69,7 +75,7 @@ def test_every_option_is_described_and_typed(role: Path) -> None:
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_variables_carry_the_name_of_their_role(role: Path) -> None:
     exceptions = {"flask_app_defaults", "allow_dev_server"}
-    names = set(spec(role)["main"].get("options", {})) - exceptions
+    names = set(variables(role)) - exceptions
     assert all(name == role.name or name.startswith(f"{role.name}_") for name in names)
 
 

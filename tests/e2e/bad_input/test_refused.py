@@ -15,6 +15,27 @@ import yaml
 from e2e.support import ROOT, output
 
 CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text())["cases"]
+SECRETS: dict[str, Any] = {
+    "source": {"path": "."},
+    "wsgi": "app:app",
+    "domains": ["a.example.org"],
+    "secrets": {
+        "API_KEY": "{{ vault_api_key }}",
+        "DSN": "postgresql://app:{{ vault_password }}@db/app",
+        "OTHER": "{{ vault_other | default('') }}",
+        "FINE": "it-is-there",
+        "OWN": {"generate": 50},
+    },
+}
+MISSING = {
+    "blog.secrets.API_KEY": "has no value: 'vault_api_key' is undefined",
+    "blog.secrets.DSN": "has no value: 'vault_password' is undefined",
+    "blog.secrets.OTHER": "is empty",
+    "shop.secrets.API_KEY": "has no value: 'vault_api_key' is undefined",
+    "shop.secrets.DSN": "has no value: 'vault_password' is undefined",
+    "shop.secrets.OTHER": "is empty",
+    "shop.domains[0]": "has no value: 'vault_domain' is undefined",
+}
 # sshd takes at most ten sessions from one connection, which all the names of the host share.
 FORKS = "8"
 
@@ -43,6 +64,7 @@ def refusals(host: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         hosts[case_name(number)] = {"flask_apps": case["apps"], "flask_app_defaults": case.get("defaults", {})}
         hosts[case_name(number)] |= {"flask_apps_require": case["require"]} if "require" in case else {}
     hosts["forgotten"] = {"flask_app": {}}
+    hosts["missing"] = {"flask_apps": {"blog": dict(SECRETS), "shop": {**SECRETS, "domains": ["{{ vault_domain }}"]}}}
     inventory = folder / "hosts.yml"
     variables = {key: value for key, value in connection.items() if isinstance(value, (str, int))}
     groups = {"flask_hosts": {"hosts": {name: {**variables, **own} for name, own in hosts.items()}}}
@@ -78,4 +100,11 @@ def test_a_wrong_inventory_is_refused(refusals: dict[str, str], number: int) -> 
 
 def test_a_forgotten_or_misspelt_variable_is_refused(refusals: dict[str, str]) -> None:
     """An empty host must be asked for: flask_apps has no default."""
-    assert "missing required arguments: flask_apps" in refusals["forgotten"]
+    assert "flask_apps: has no value: 'flask_apps' is undefined" in refusals["forgotten"]
+
+
+def test_all_that_is_missing_is_named_at_once(refusals: dict[str, str]) -> None:
+    message = refusals["missing"]
+    assert "7 problems in the inventory, nothing was changed:" in message
+    for key, words in MISSING.items():
+        assert f"flask_apps.{key}: {words}" in message

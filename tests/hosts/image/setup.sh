@@ -23,7 +23,22 @@ ExecStart=/usr/bin/ssh-keygen -A
 [Install]
 RequiredBy=ssh.service
 UNIT
-chroot "$root" systemctl enable ssh.service ssh-host-keys.service
+# systemd makes mounts shared when it boots a machine, and leaves that alone in a container. It hands credentials to a
+# service by a mount, which would reach nobody.
+cat > "$root/etc/systemd/system/shared-run.service" <<'UNIT'
+[Unit]
+Description=Mounts below /run reach services, as on a machine
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/mount --make-shared /run
+
+[Install]
+WantedBy=sysinit.target
+UNIT
+chroot "$root" systemctl enable ssh.service ssh-host-keys.service shared-run.service
 
 # What can't work without hardware, and what would hold apt's lock while a test runs.
 chroot "$root" systemctl mask \
