@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ while time.monotonic() < until and not os.path.exists("/run/enough"):
             for marker in markers:
                 if marker in text:
                     hits.add(text.decode(errors="replace").replace(marker.decode(), "<SECRET>"))
-    time.sleep(0.02)
+    time.sleep(0.05)
 out.write(json.dumps({"hits": sorted(hits), "seen": sorted(seen), "rounds": rounds})); out.close()
 """
 
@@ -281,7 +281,7 @@ class Place(Machine):
         hits: set[str] = set()
 
         def watch() -> None:
-            while not stop.wait(0.05):
+            while not stop.wait(0.3):
                 for path in Path("/proc").glob("[0-9]*/cmdline"):
                     try:
                         text = path.read_bytes().decode(errors="replace")
@@ -301,8 +301,13 @@ class Place(Machine):
     def left_behind(self) -> list[str]:
         """The files of the controller that hold a secret: all that Ansible wrote, its log among them."""
         folders = [self.folder / "scratch", ROOT / ".ansible", Path.home() / ".ansible"]
-        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-        return [str(path) for path in files if self.told(path.read_bytes().decode(errors="replace"))]
+        found = []
+        for path in (path for folder in folders for path in folder.rglob("*")):
+            # Those of other runs come and go.
+            with suppress(OSError):
+                if path.is_file() and self.told(path.read_bytes().decode(errors="replace")):
+                    found.append(str(path))
+        return found
 
     def told(self, text: str) -> list[str]:
         """The names of the secrets of which a text tells the telling part."""
