@@ -353,6 +353,8 @@ def test_addresses_that_lead_elsewhere() -> None:
     assert block(text, "^~ /g.h/").strip() == 'rewrite "(?s)^/g\\\\.h/(.*)$" "https://i.test/$1" redirect;'
     assert 'rewrite "^/u/(\\\\d+)\\"$" "/users/$1" last;\n    rewrite "^/v$" "https://v.test/" permanent;' in text
     assert "absolute_redirect off;" in text
+    kept = text.index("if ($uri ~ ^(//|/\\.well-known/acme-challenge/)) {\n        break;")
+    assert kept < text.index('rewrite "^/u/'), "a rewrite of every path would take nginx's own places with it"
 
 
 def test_compression_buffers_and_patience_are_what_was_said() -> None:
