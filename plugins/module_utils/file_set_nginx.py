@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_changes import Change
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_nginx_logs import logs_in, make_private
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import (
     in_context,
     installed,
@@ -47,6 +48,8 @@ class Nginx(Units):
 
     def apply(self, changes: Sequence[Change]) -> None:
         ran = states([SERVICE])[SERVICE].active == "active"
+        for change in changes:
+            make_private(logs_in(change.wanted.content or b"", LOGS))
         super().apply(changes)
         if self.units[SERVICE]["active"]:
             if ran:
