@@ -19,7 +19,12 @@ def open_ports(entry: Entry) -> list[int]:
 
 
 def check_allow_from(report: Report, entry: Entry) -> None:
-    """Each network by itself."""
+    """Each network by itself, and that an authority is let in where one asks."""
+    if entry["nginx"]["allow_from"] and (entry.get("tls") or {}).get("mode") == "acme":
+        text = (
+            "shuts out the authority, which asks port 80 from wherever it likes: take tls.mode files, or leave it out"
+        )
+        report.add("allow-from", "nginx.allow_from", text)
     seen: set[str] = set()
     for index, source in enumerate(entry["nginx"]["allow_from"]):
         key = f"nginx.allow_from[{index}]"

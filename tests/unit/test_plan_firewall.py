@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_firewall import check_allow_from, open_ports
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Report
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
 
@@ -59,3 +61,12 @@ def test_sites_for_different_networks_do_not(other: dict[str, Any]) -> None:
 def test_without_the_firewall_nobody_would_keep_it() -> None:
     (found,) = problems(False, a=site("a", allow_from=OFFICE))
     assert "flask_apps_firewall is false" in found
+
+
+@pytest.mark.parametrize(("mode", "ports"), [("off", [80]), (False, [80]), ("files", [80, 443]), ("acme", [80, 443])])
+def test_tls_opens_a_port_of_its_own(mode: Any, ports: list[int]) -> None:
+    entry = {"nginx": {"listen": [80], "allow_from": OFFICE}, "tls": {"mode": mode}}
+    assert open_ports(entry) == ports
+    report = Report("flask_apps", "blog")
+    check_allow_from(report, entry)
+    assert ["shuts out the authority" in str(problem) for problem in report.problems] == [True] * (mode == "acme")
