@@ -30,6 +30,8 @@ _CALLS = {
 _ABOVE = 6
 _CALL = re.compile(rf"\b({'|'.join(_CALLS)})\(")
 _MEMORY_CALL = re.compile(r"\bmmap\(|\bmprotect\(|PROT_EXEC")
+# systemd 252 names the path as it mounts it.
+_MOUNTS = r"Failed to set up mount namespacing: (?:/run/systemd/unit-root)?(?P<path>/[^:\n]+): No such file"
 _NO_NETWORK = "this sandbox has no network: set systemd: {hardening: strict}"
 
 
@@ -201,7 +203,7 @@ RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]], 
         ("sandbox-namespaces", r"No usable sandbox!|unshare failed: Operation not permitted", _namespaces),
         ("sandbox-privileges", r"sudo: The \"no new privileges\" flag is set", _privileges),
         ("sandbox-killed", r"status=31/SYS|was sent SIGSYS", _killed),
-        ("sandbox-mounts", r"Failed to set up mount namespacing: (?P<path>/[^:\n]+): No such file", _mounts),
+        ("sandbox-mounts", _MOUNTS, _mounts),
         ("sandbox-mounts", r"status=226/NAMESPACE", _mounts),
         ("sandbox-filter", r"status=228/SECCOMP", _seccomp),
         ("limit-files", r"\[Errno 24\] Too many open files", _files),

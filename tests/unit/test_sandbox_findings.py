@@ -181,6 +181,12 @@ CASES: list[tuple[list[str], dict[str, Any], str, str]] = [
         "its unit opens /opt/none, which the host does not have",
     ),
     (
+        ["x.service: Failed to set up mount namespacing: /run/systemd/unit-root/opt/none: No such file or directory"],
+        {},
+        "sandbox-mounts",
+        "its unit opens /opt/none, which the host does not have",
+    ),
+    (
         ["x.service: Main process exited, code=exited, status=226/NAMESPACE"],
         {"systemd": {"Service": {"ReadWritePaths": ["/srv/blog/shared", "-/opt/a", "/opt/none"]}}},
         "sandbox-mounts",
