@@ -12,7 +12,7 @@ from pathlib import Path
 from attacks.table import TABLE, as_json, run
 from attacks.wire import Site
 
-GROUPS = ("paths", "smuggling", "forging", "requests", "answers", "slow", "http2", "firewall", "waf")
+GROUPS = ("paths", "smuggling", "forging", "requests", "answers", "slow", "firewall", "waf", "guarded")
 ALONE = ("slow clients",)
 
 

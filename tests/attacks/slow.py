@@ -12,7 +12,7 @@ from attacks.table import Field, Seen, attack
 from attacks.wire import Site
 
 CONNECTIONS = 450
-SECONDS = 6.0
+SECONDS = 5.0
 EVERY = 0.1
 SETTLED = 8.0
 
@@ -31,7 +31,7 @@ def visit(site: Site, seconds: float) -> list[float]:
 
 def beside(site: Site, first: bytes, drop: Callable[[socket.socket], None]) -> tuple[list[float], list[float], int]:
     """Visit alone, then while connections send `first` and now and then a drop; return both, and how many were held."""
-    alone = visit(site, 3)
+    alone = visit(site, 2)
     held: list[socket.socket] = []
     try:
         for dummy in range(CONNECTIONS):
@@ -99,7 +99,7 @@ def readers(field: Field) -> Seen:
     return told(beside(site, first, lambda client: (client.recv(1), None)[1]))
 
 
-@attack("slow clients", "a head that never ends, alone", "the connection is ended within 20 s")
+@attack("patience", "a head that never ends", "the connection is ended within 20 s")
 def ended(field: Field) -> Seen:
     site = field["mirror"]
     started = time.monotonic()

@@ -131,6 +131,9 @@ def _try(server: str, name: str, path: str) -> Try:
 for _server in SERVERS:
     for _name in FRAMES:
         add(f"smuggling ({_server})", _name, GOOD, _try(_server, _name, "/first-{}"))
+for _name in FRAMES:
+    _form = "/unbuffered/first-{}"
+    add("smuggling (mirror)", f"{_name}, passed on unbuffered", GOOD, _try("mirror", _name, _form))
 for _name in ("CL.TE", "TE.CL", "upgrade to h2c", "upgrade to a websocket, then a request", "Expect, obfuscated"):
     add("smuggling (mirror)", f"{_name}, where websockets are let through", GOOD, _try("mirror", _name, "/ws/first-{}"))
     add("smuggling (mirror)", f"{_name}, where nothing is buffered", GOOD, _try("mirror", _name, "/events/first-{}"))

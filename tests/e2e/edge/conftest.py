@@ -35,9 +35,34 @@ answer = client.getresponse()
 print(answer.status, answer.headers["X-Request-ID"])
 """
 APPS: dict[str, dict[str, Any]] = {
+    # All that a site can be told, so that gixy and the attacks meet it.
     "mirror": {
         "static": {"/static/": "src:static/", "/media/": "shared:media/"},
-        "nginx": {"locations": {"/ws": {"websocket": True}, "/events": {"stream": True}}},
+        "nginx": {
+            "locations": {
+                "/ws": {"websocket": True},
+                "/events": {"stream": True},
+                "/unbuffered": {"request_buffering": False},
+                "/limited": {"rate_limit": {"rate": 1, "burst": 5}},
+                "/inner": {"allow": ["127.0.0.1"], "headers": {"X-Inner": "yes"}},
+            },
+            "rate_limit": {"rate": 10000, "burst": 10000},
+            "headers": {"X-Frame-Options": "DENY", "Permissions-Policy": "camera=()"},
+            "hide_headers": ["X-Powered-By"],
+            "redirects": {"/was/": {"to": "/is/"}, "/before": {"to": "/after"}},
+            "rewrites": [
+                {"match": "^/sent/(.*)$", "to": "/received/$1", "status": 302},
+                {"match": "^/quiet/(.*)$", "to": "/told/$1"},
+            ],
+            "error_pages": {"404": {"text": "<h1>Nothing here</h1>"}},
+            "static_cache": {"others": 60},
+            "static_compressed": ["gzip"],
+            "client": {"body_timeout": 30},
+        },
+    },
+    "locked": {
+        "static": {"/static/": "src:static/"},
+        "nginx": {"basic_auth": {"users": {"ada": "lovelace"}, "except": ["/open/"]}},
     },
     "tornado": {"server": {"worker_class": "tornado", "workers": 2}},
     "alone": {"server": "gevent"},
@@ -71,7 +96,8 @@ def entry(name: str, source: Path, trusted: str) -> dict[str, Any]:
         "domains": [f"{name}.test"],
         "server": {"workers": 2},
     }
-    nginx = {"trusted_proxies": [trusted]} if name == "tornado" else {}
+    limited = {"/limited": {"rate_limit": {"rate": 1, "burst": 5}}}
+    nginx = {"trusted_proxies": [trusted], "locations": limited} if name == "tornado" else {}
     return {**whole, "shared": ["media", "instance", "seen"], **own, "nginx": {**nginx, **own.get("nginx", {})}}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attacks.__main__ import load
 from attacks.table import TABLE
-from e2e.edge.conftest import Edge
+from e2e.edge.conftest import APPS, Edge
 
 load()
 
@@ -35,7 +35,7 @@ def test_gixy_finds_nothing_in_what_is_on_the_host(edge: Edge, tmp_path: Path) -
 
 def test_the_application_stands_where_the_attacks_left_it(edge: Edge) -> None:
     """No worker died of an attack."""
-    for app in ("mirror", "tornado", "alone"):
+    for app in APPS:
         shown = edge.inside.root(f"systemctl show --property=NRestarts,ActiveState '{app}@*.service'")
         assert shown.split() == ["NRestarts=0", "ActiveState=active"]
         log = edge.inside.root(f"cat /var/log/{app}/error.log")
