@@ -68,7 +68,7 @@ APPS: dict[str, dict[str, Any]] = {
     "alone": {"server": "gevent"},
     "guard": {
         "nginx": {
-            "max_body": "2m",
+            "max_body": "256k",
             "waf": {"mode": "block", "exclusions": [{"rule": 942100, "path": "/search", "argument": "q"}]},
         }
     },
@@ -153,7 +153,7 @@ class Edge:
 
     def attack(self, only: str = "") -> list[dict[str, Any]]:
         """Run the table on the outside host."""
-        done = self.outside.run(f"timeout 150 python3 -m attacks sites.json --only {shlex.quote(only)}")
+        done = self.outside.run(f"timeout 300 python3 -m attacks sites.json --only {shlex.quote(only)}")
         assert done.status == 0, done.errors[-3000:]
         found: list[dict[str, Any]] = json.loads(done.output)["attacks"]
         return found
