@@ -98,11 +98,13 @@ class Patient(Machine):
 def booted(debian: str, folder: Path) -> Iterator[Patient]:
     name, inventory = f"doctor{debian}", folder / "hosts.yml"
     base = [sys.executable, str(HOSTS)]
-    subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
+    keep = bool(os.environ.get("DOCTOR_TEST_KEEP"))
+    if not keep:
+        subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
     up = ["up", "--name", name, "--debian", debian, "--publish", "80", "--inventory", str(inventory)]
     subprocess.run([*base, *up], check=True)
     yield Patient(name, inventory, folder)
-    if not os.environ.get("DOCTOR_TEST_KEEP"):
+    if not keep:
         subprocess.run([*base, "down", "--name", name], check=True)
 
 
@@ -122,6 +124,7 @@ def healthy(bare: Patient) -> Patient:
     bare.root(
         "apt-get -q -y install unattended-upgrades >/dev/null"
         " && systemctl -q unmask apt-daily.timer apt-daily-upgrade.timer"
-        ' && mkdir -p /var/log/journal && echo "$(hostname -I | cut -d" " -f1) blog.test" >>/etc/hosts'
+        " && mkdir -p /var/log/journal"
+        ' && { grep -q blog.test /etc/hosts || echo "$(hostname -I | cut -d" " -f1) blog.test" >>/etc/hosts; }'
     )
     return bare
