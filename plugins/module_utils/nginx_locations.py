@@ -11,7 +11,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access imp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import below, directory
 
 Entry = Mapping[str, Any]
-Headers = Callable[[Mapping[str, str] | None], list[dict[str, str]]]
+Headers = Callable[..., list[dict[str, str]]]
 
 _HOUR = 3600
 # Put before the URL of a file that one directory of a list lacks. nginx merges the slashes of what visitors ask for
