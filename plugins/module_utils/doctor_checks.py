@@ -7,6 +7,7 @@ from __future__ import annotations
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_app as app
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_others as others
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_web as web
+from ansible_collections.flaskworks.deploy.plugins.module_utils.certificate_findings import certificates
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_check import Check
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_checks_host import HOST_CHECKS
 
@@ -32,6 +33,13 @@ CHECKS: tuple[Check, ...] = (
         "an application that lives may still not be reached",
         ("apps",),
         web.answers,
+    ),
+    Check(
+        "certificate",
+        "dates, names, key and chain of each site's certificate, and who has signed it",
+        "browsers turn visitors away from a site whose certificate is not good",
+        ("apps",),
+        certificates,
     ),
     Check(
         "proxy-hops",

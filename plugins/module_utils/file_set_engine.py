@@ -45,6 +45,7 @@ class Outcome:
     changed_paths: list[str] = field(default_factory=list)
     applied: bool = False
     recovered: bool = False
+    owners: list[str] = field(default_factory=list)
     diff: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -59,7 +60,7 @@ def apply_set(store: Store, wanted: Sequence[Wanted], programs: Sequence[Program
         changes = find_changes(wanted, record["paths"], look, store.claimed_by_others())
         needs = [reason for program in programs for reason in program.drift()]
         outcome = _outcome(changes, needs, record["pending"])
-        outcome.recovered = recovered
+        outcome.recovered, outcome.owners = recovered, _owners(store)
         if outcome.changed:
             _commit(store, wanted, changes, programs)
             outcome.applied = True
@@ -87,7 +88,14 @@ def _predict(store: Store, wanted: Sequence[Wanted], programs: Sequence[Program]
     check_changes(changes, look_back, users=False)
     needs = [reason for program in programs for reason in program.drift()]
     pending = record["pending"] or (own is not None and _was_touched(own) and not _is_done(own))
-    return _outcome(changes, needs, bool(pending))
+    outcome = _outcome(changes, needs, bool(pending))
+    outcome.owners = _owners(store)
+    return outcome
+
+
+def _owners(store: Store) -> list[str]:
+    """Return the other owners who have a file or link on this host."""
+    return sorted({owner for owner, kind in store.claimed_by_others().values() if kind != "directory"})
 
 
 def _outcome(changes: Sequence[Change], needs: Sequence[str], pending: bool) -> Outcome:

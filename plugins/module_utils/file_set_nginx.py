@@ -44,7 +44,7 @@ class Nginx(Units):
 
     def validate(self, changes: Sequence[Change]) -> None:
         # nginx -t makes the log files that it finds in the configuration.
-        in_context([DIRECTORY], changes, _test, scratch=[LOGS])
+        in_context([DIRECTORY], changes, check_configuration, scratch=[LOGS])
 
     def apply(self, changes: Sequence[Change]) -> None:
         ran = states([SERVICE])[SERVICE].active == "active"
@@ -162,7 +162,7 @@ def _rows(path: str) -> list[list[str]]:
         return []
 
 
-def _test(context: dict[str, str]) -> None:
+def check_configuration(context: dict[str, str]) -> None:
     """Refuse what nginx -t refuses or newly warns of: the second of two sites with one name is dead, for example."""
     done = run(["nginx", "-t", "-q"], context)
     lines = _plain(words(done))

@@ -130,9 +130,11 @@ def site_address(app: str, site: str, host: str) -> str:
         raise ValueError(
             f"app: the site of '{app}' was written by an older version: run site.yml once, then this again"
         )
-    ports = re.findall(r"^\s*listen (\d+)", site, re.MULTILINE)
-    port = "80" if "80" in ports or not ports else ports[0]
+    # The first server is the site itself; others lead to it.
+    ports, secure = (re.findall(rf"^\s*listen (\d+){kind}", site, re.MULTILINE) for kind in ("(?! ssl)\\b", r" ssl\b"))
+    scheme, own, common = ("https", secure, "443") if secure else ("http", ports, "80")
+    port = common if common in own or not own else own[0]
     names = re.findall(r"^\s*server_name (.*);", site, re.MULTILINE)
     plain = [name for name in (names[0].split() if names else []) if re.fullmatch(r"[a-z0-9_.-]+", name)]
     name = plain[0] if plain else f"[{host}]" if ":" in host else host
-    return f"http://{name}" + ("" if port == "80" else f":{port}")
+    return f"{scheme}://{name}" + ("" if port == common else f":{port}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import edge_faults
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import claimed, tls_faults
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import (
     BODY_SIZE,
     URL,
@@ -41,10 +42,9 @@ def check_sites(sites: Mapping[str, Entry], variable: str = "nginx_sites") -> li
         problems += [Problem(f"{variable}.{name}.{key}", text, "nginx-site") for key, text in _site_faults(site)]
     taken: dict[tuple[int, str], str] = {}
     for name, site in sites.items():
-        for port in sorted(set(site["listen"])):
-            claims = [server_name.lower() for server_name in site["server_names"]]
-            claims += [""] if site["default_server"] else []
-            for claim in sorted(set(claims)):
+        ports, names = claimed(site)
+        for port in sorted(ports):
+            for claim in sorted(names | ({""} if site["default_server"] else set())):
                 other = taken.setdefault((port, claim), name)
                 if other == name:
                     continue
@@ -63,11 +63,12 @@ def _site_faults(site: Entry) -> Iterator[tuple[str, str]]:
             yield "server_names", f"{server_name!r} is no host name; a wildcard is a whole part, as in '*.example.org'"
     if not site["server_names"] and not site["default_server"]:
         yield "server_names", "is empty: name a host, or set default_server to answer for every name on the ports"
-    if not site["listen"]:
+    if not site["listen"] and not site.get("tls"):
         yield "listen", "is empty: name a port"
     for port in site["listen"]:
         if not 1 <= port <= 65535:
             yield "listen", f"{port} is no port: they go from 1 to 65535"
+    yield from tls_faults(site, _NAME)
     tcp = _TCP.fullmatch(site["upstream"])
     if not _UNIX.fullmatch(site["upstream"]) and not (tcp and 1 <= int(tcp[2]) <= 65535):
         yield "upstream", f"{site['upstream']!r} is neither 'unix:/path' nor 'address:port'"

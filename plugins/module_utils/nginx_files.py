@@ -19,6 +19,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_pages impo
     rewrites,
     text_files,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import listens, tls_files, tls_view, with_hsts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import DIRECTORY as WAF
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import used, waf_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import identifier, quoted
@@ -53,9 +54,10 @@ def site_files(
     for port in sorted(_ports_without_default(sites, welcome=not remove_default)) if catch_all else []:
         files[f"/etc/nginx/conf.d/00-unknown-hosts-{port}.conf"] = {
             "template": "unknown_hosts.conf.j2",
-            "vars": {"listens": _listens({port}, ipv6)},
+            "vars": {"listens": listens({port}, ipv6)},
             "shared": True,
         }
+    files |= tls_files(sites, catch_all=catch_all, ipv6=ipv6)
     if remove_default:
         files["/etc/nginx/sites-enabled/default"] = {"absent": True}
     for name, site in sites.items():
@@ -78,16 +80,15 @@ def site_files(
 
 def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
     """Return what the template of one site reads, in the words of nginx."""
-    variable = identifier(name)
+    site, variable = with_hsts(site), identifier(name)
     trusted = site["trusted_proxies"]
-    suffix = " default_server" if site["default_server"] else ""
     limits = {"": site.get("rate_limit"), **{url: item.get("rate_limit") for url, item in site["locations"].items()}}
     zones = {url: zone(name, url, limit) for url, limit in limits.items() if limit and limit["rate"]}
     headers = Headers(name, site)
     own_headers, aliases = headers.lines(), alias_views(site, headers.lines)
     return {
         "name": name,
-        "listens": [listen + suffix for listen in _listens(set(site["listen"]), ipv6)],
+        **tls_view(site, ipv6=ipv6),
         "server_names": [server_name.lower() for server_name in site["server_names"]],
         "upstream": f"http://{site['upstream']}",
         "aliases": aliases,
@@ -136,10 +137,6 @@ def _pages(name: str, site: Entry) -> dict[str, Any]:
 def _access_log(name: str, site: Entry) -> str:
     kind = {"json": "nginx_sites_json"}.get(site["access_log"], site["access_log"])
     return "off" if kind == "none" else f"/var/log/nginx/{name}.access.log {kind}"
-
-
-def _listens(ports: set[int], ipv6: bool) -> list[str]:
-    return [form.format(port) for port in sorted(ports) for form in (("{}", "[::]:{}") if ipv6 else ("{}",))]
 
 
 def _ports_without_default(sites: Mapping[str, Entry], *, welcome: bool) -> set[int]:

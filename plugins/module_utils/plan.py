@@ -13,6 +13,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_kind
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runtime as runtime
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_source as code
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_supply as supply
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_tls as tls
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import EntryPoints, check_entry, check_options
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background import check_background
@@ -36,12 +37,14 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (code.check_commands, frozenset({"commands", "shared"})),
     (check_background, frozenset({"processes", "timers"})),
     (web.check_domains, frozenset({"domains"})),
-    (web.check_ports, frozenset({"nginx"})),
+    (web.check_ports, frozenset({"nginx", "tls"})),
     (web.check_static, frozenset({"static", "shared", "nginx"})),
     (check_served_code, frozenset({"static", "wsgi"})),
     (web.check_nginx, frozenset({"nginx"})),
     (web.check_edge, frozenset({"nginx", "static"})),
     (plan_firewall.check_allow_from, frozenset({"nginx"})),
+    (tls.check_tls, frozenset({"tls", "nginx", "domains"})),
+    (tls.check_redirect_from, frozenset({"nginx", "domains"})),
     (web.check_health, frozenset({"health", "static"})),
     (check_server, frozenset({"server", "logs"})),
     (runtime.check_environment, frozenset({"env", "secrets"})),
@@ -55,7 +58,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
         frozenset({"", "process_manager", "systemd", "server", "limits", "logs", "health", "processes", "timers"}),
     ),
 )
-_TOGETHER = frozenset({"domains", "nginx"})
+_TOGETHER = frozenset({"domains", "nginx", "tls"})
 _SUPPLIED = frozenset({"source", "python"})
 
 
@@ -70,7 +73,7 @@ def make_plan(
     allow_dev_server: bool = False,
     require: Any = (),
 ) -> dict[str, Any]:
-    """Return ``packages``, ``accounts``, ``releases``, ``nginx_sites``, ``logrotate_policies`` and ``ufw_rules``.
+    """Return ``packages``, ``accounts``, ``releases``, and the entries of each role, by the name of its variable.
 
     ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. ``version`` takes
     the place of what the inventory says for ``app``. ``allow_dev_server``: whether an application may have the
@@ -115,6 +118,7 @@ def make_plan(
         "accounts": {name: {"home": emit.base_of(name), "groups": []} for name in entries},
         "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
         "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
+        "tls_certificates": tls.certificates(entries),
         "logrotate_policies": emit.policies(entries),
         "ufw_rules": plan_firewall.rules(entries),
     }

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import nginx_waf
+from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_tls as tls
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import BROTLI, KEYS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import (
@@ -54,7 +55,7 @@ def own_nginx_files(name: str) -> str:
 
 def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:
     """Return the Debian packages that the host needs for all applications."""
-    wanted = {"ca-certificates", "logrotate", "nginx", "python3-venv"}
+    wanted = {"ca-certificates", "logrotate", "nginx", "python3-venv", *tls.packages(entries)}
     if firewall:
         wanted.add("ufw")
     for entry in entries.values():
@@ -109,7 +110,11 @@ def release(name: str, entry: Entry) -> dict[str, Any]:
         },
         "commands": {key: commands[key] for key in ("build", "before_switch", "once")},
         "before_switch_on": commands["before_switch_on"],
-        "health": {**entry["health"], "host": entry["health"]["host"] or _probe_host(entry["domains"])},
+        "health": {
+            **entry["health"],
+            "host": entry["health"]["host"] or _probe_host(entry["domains"]),
+            "scheme": tls.scheme(entry),
+        },
     }
 
 
@@ -322,7 +327,7 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
     nginx, base = entry["nginx"], base_of(name)
     return {
         "server_names": [domain.lower() for domain in entry["domains"]],
-        "listen": sorted(set(nginx["listen"])),
+        **tls.site(name, entry),
         "default_server": not entry["domains"],
         "upstream": f"unix:{base}/current/gunicorn.sock",
         "aliases": {url: _served(base, url, target) for url, target in sorted(entry["static"].items())},

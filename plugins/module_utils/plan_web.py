@@ -79,9 +79,9 @@ def check_ports(report: Report, entry: Entry) -> None:
             report.add(
                 "port-reserved", key, "22 is the port of SSH: the site would lock you out of the host, take another"
             )
-        elif port == 443:
+        elif port == 443 and entry["tls"]["mode"] == "off":
             report.add(
-                "port-reserved", key, "443 is for TLS, which is not served yet, and browsers would fail: take another"
+                "port-reserved", key, "443 is for TLS, and browsers would fail without: set tls.mode, or remove it"
             )
 
 
@@ -235,12 +235,13 @@ def check_together(sites: dict[str, Entry], reports: dict[str, Report]) -> None:
     """
     by_port: dict[int, list[str]] = {}
     for name, entry in sites.items():
-        for port in sorted(set(entry["nginx"]["listen"])):
+        for port in sorted({*entry["nginx"]["listen"], *([443] if entry["tls"]["mode"] != "off" else [])}):
             by_port.setdefault(port, []).append(name)
     for port, names in by_port.items():
         owners: dict[str, str] = {}
         for name in names:
-            for domain in sorted({domain.lower() for domain in sites[name]["domains"]}):
+            names_of = [*sites[name]["domains"], *sites[name]["nginx"]["redirect_from"]]
+            for domain in sorted({domain.lower() for domain in names_of}):
                 owner = owners.setdefault(domain, name)
                 if owner != name:
                     text = (

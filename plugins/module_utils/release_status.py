@@ -44,6 +44,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_u
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import main_unit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, utc_now
 
 # Where playbooks/maintenance.yml closes a site to visitors.
 MAINTENANCE_DIRECTORY = "/etc/nginx/flaskworks"
@@ -122,6 +123,7 @@ def app_status(
         "previous": _previous(layout),
         "activity": activity,
         "maintenance": os.path.lexists(f"{MAINTENANCE_DIRECTORY}/{layout.app}/maintenance.conf"),
+        "tls": certificate_facts(layout.app, utc_now()),
         "web": web,
         "probe": dict(answer) if answer is not None else None,
         "probe_at_deploy_ms": round(measured * 1000) if measured is not None else None,

@@ -20,7 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table imp
     version,
 )
 
-RIGHT = ("workers", "memory", "probe", "size", "restarts")
+RIGHT = ("workers", "memory", "probe", "tls", "size", "restarts")
 Status = Mapping[str, Any]
 
 
@@ -40,8 +40,9 @@ def report(hosts: Mapping[str, Status], details: bool = True, named: bool = True
     ``hosts``: name -> what ``plain_status`` returns. ``named``: with the hosts' names.
     """
     rows = [row(host, app, _time(status)) for host, status in hosts.items() for app in status.get("apps", [])]
-    first = 0 if named else 1
-    parts = [table(COLUMNS[first:], (cells[first:] for cells in rows), RIGHT)] if rows else []
+    # The last column is of those who have TLS.
+    shown = slice(0 if named else 1, None if any(cells[-1] != NOTHING for cells in rows) else -1)
+    parts = [table(COLUMNS[shown], (cells[shown] for cells in rows), RIGHT)] if rows else []
     parts += ["\n".join(words) for words in [list(remarks(hosts, named))] if words]
     if details:
         for host, status in hosts.items():
@@ -72,6 +73,8 @@ def about(app: Status, now: str) -> Iterator[str]:
     if activity := app.get("activity"):
         yield _activity(activity, now)
     yield from _probe(app)
+    if app.get("tls"):
+        yield _certificate(app["tls"])
     yield from _web(app.get("web"), now)
     yield from _sandbox(app.get("sandbox"))
     if running := [*_processes(app, now), *_timers(app, now)]:
@@ -121,6 +124,20 @@ def _probe(app: Status) -> Iterator[str]:
         yield f"probe: {clean(answer.get('answer'))}"
     elif answer and then is not None:
         yield f"probe: {answer['ms']:.0f} ms now, {then} ms when it went live"
+
+
+def _certificate(facts: Status) -> str:
+    mode = clean(facts.get("mode") or "certificate")
+    if facts.get("problems"):
+        return f"tls: {mode}, broken: {'; '.join(clean(text) for text in facts['problems'].values())}"
+    if facts.get("placeholder"):
+        return f"tls: {mode}, a placeholder that no browser trusts until the authority has issued a certificate"
+    names = ", ".join(clean(name) for name in facts.get("names") or []) or "no name"
+    issuer = "itself" if facts.get("self_signed") else f"'{clean(facts.get('issuer'))}'"
+    staging = " (staging, which no browser trusts)" if facts.get("staging") else ""
+    days = facts["days_left"]
+    left = f"expired {-days} day{'s'[: days != -1]} ago" if days < 0 else f"{days} day{'s'[: days != 1]} left"
+    return f"tls: {mode}, for {names}, signed by {issuer}{staging}, until {clean(facts['until'])[:10]}, {left}"
 
 
 def _web(web: Status | None, now: str) -> Iterator[str]:

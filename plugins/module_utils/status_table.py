@@ -15,7 +15,7 @@ WIDEST = {"version": 28, "by": 24}
 # Control characters and lone surrogates; marks of direction could show a text other than it is.
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BIDI = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-COLUMNS = ("host", "app", "release", "version", "since", "by", "state", "workers", "memory", "probe")
+COLUMNS = ("host", "app", "release", "version", "since", "by", "state", "workers", "memory", "probe", "tls")
 
 
 def width(text: str) -> int:
@@ -127,6 +127,18 @@ def probe(answer: Mapping[str, Any] | None) -> str:
     return str(answer["status"]) if answer.get("status") else "no answer"
 
 
+def certificate(facts: Mapping[str, Any] | None) -> str:
+    """Return how long a certificate is good, or why it is not."""
+    if not facts:
+        return NOTHING
+    days = facts.get("days_left")
+    if days is None or facts.get("problems"):
+        return "broken"
+    if facts.get("placeholder"):
+        return "placeholder"
+    return "expired" if days < 0 else f"{days} d"
+
+
 def state(app: Mapping[str, Any]) -> str:
     """Return the state, and what is going on at the moment."""
     words = [str(app.get("state") or NOTHING)]
@@ -151,5 +163,6 @@ def row(host: str, app: Mapping[str, Any], now: str) -> list[str]:
         "workers": workers(web),
         "memory": size((web or {}).get("memory_bytes")),
         "probe": probe(app.get("probe")),
+        "tls": certificate(app.get("tls")),
     }
     return [cut(cells[name], WIDEST.get(name, 80)) for name in COLUMNS]

@@ -40,6 +40,8 @@ options:
     description:
       - Whose files these are. It decides how they are validated, applied and verified.
       - V(nginx) is tested with C(nginx -t), where a new warning counts as a failure, and reloaded, never restarted.
+        A line of its files that begins with C(#nginx>=1.25.1) or C(#nginx<1.25.1) and a blank is for these versions
+        only; the rest of the line is written there.
       - V(systemd) units are tested with C(systemd-analyze verify), loaded, and brought to the state in O(units).
       - V(logrotate) policies are tested with C(logrotate --debug).
       - V(sysusers) users and groups are made at once.
@@ -122,6 +124,11 @@ applied:
   description: Whether the program was made to take the files.
   returned: always
   type: bool
+owners:
+  description: Other owners who have files on this host.
+  returned: success
+  type: list
+  elements: str
 recovered:
   description: Whether an earlier run had been cut off and was put right first.
   returned: always
@@ -145,6 +152,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import Commands, Program
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_programs import NAMES, program
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_units import parse_units
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_versions import suited
 
 
 def main() -> None:
@@ -202,6 +210,8 @@ def _parse(given: Mapping[str, Any]) -> tuple[list[Wanted], list[Program]]:
         problems.append(str(error))
     if problems:
         raise FileSetError("\n".join(problems))
+    if given["program"] == "nginx":
+        wanted = suited(wanted)
     commands = Commands(given["validate"], given["apply"], given["verify"], given["context"])
     return wanted, [program(given["program"], units, wanted), commands]
 

@@ -117,6 +117,14 @@ apps:
       description: Whether the site is closed to visitors; see the playbook C(flaskworks.deploy.maintenance).
       type: bool
       returned: always
+    tls:
+      description:
+        - The certificate of its site, with C(mode), C(names), C(issuer), C(until) (ISO 8601), C(days_left),
+          C(self_signed), C(placeholder) (no authority has issued one yet), C(staging), C(wanted) (the names that it is
+          to hold) and C(problems) (C(key), C(chain), C(unreadable), in words).
+        - Null without TLS.
+      type: dict
+      returned: always
     web:
       description:
         - The web service, with C(unit), C(manager) (V(systemd), V(supervisor), V(cron)),

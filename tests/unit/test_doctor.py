@@ -22,6 +22,18 @@ LIVE = "blog@20260314-101500-1f2e3d4c.service"
 GOOD_KEY = {"name": "SECRET_KEY", "length": 64, "kinds": 16, "known": False, "name_like": False}
 
 
+CERTIFICATE = {
+    "mode": "acme",
+    "placeholder": False,
+    "staging": False,
+    "wanted": ["blog.example.org"],
+    "names": ["blog.example.org"],
+    "until": "2026-08-01T00:00:00Z",
+    "self_signed": False,
+    "problems": {},
+}
+
+
 def healthy() -> dict[str, Any]:
     """Return the facts of a host on which nothing is wrong."""
     inside = {
@@ -44,7 +56,14 @@ def healthy() -> dict[str, Any]:
         "logged_address": "127.0.0.1",
     }
     app = {
-        "status": {"web": web, "processes": [], "timers": [], "activity": None, "maintenance": False},
+        "status": {
+            "web": web,
+            "processes": [],
+            "timers": [],
+            "activity": None,
+            "maintenance": False,
+            "tls": dict(CERTIFICATE),
+        },
         "server": {"type": "gunicorn", "worker_class": "gthread"},
         "python": "3.13.5",
         "requires_python": ">=3.10",
@@ -67,6 +86,8 @@ def healthy() -> dict[str, Any]:
         "scheme": "http",
     }
     return {
+        # 2026-06-01
+        "time": 1780272000,
         "missing": {},
         "system": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)"},
         "file_systems": [{"paths": ["/srv"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}],
@@ -123,6 +144,8 @@ READ_ONLY = "[Errno 30] Read-only file system: '/var/lib/note'"
 APP, INSIDE, PAGE, WEB = "apps.blog", "apps.blog.inside", "apps.blog.page", "apps.blog.status.web"
 
 FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
+    ("apps.blog.status.tls.until", "2026-05-01T00:00:00Z", ("error", "blog", "certificate-expired")),
+    ("apps.blog.status.tls.placeholder", True, ("error", "blog", "certificate-placeholder")),
     ("system", {"id": "ubuntu", "version": "24.04", "name": "Ubuntu"}, ("error", "", "debian-version")),
     ("system", {"id": "debian", "version": "11", "name": "Debian 11"}, ("error", "", "debian-version")),
     ("system", {"id": "debian", "version": "14", "name": "Debian 14"}, ("warning", "", "debian-version")),

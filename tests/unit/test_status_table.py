@@ -255,3 +255,34 @@ def test_the_filter_takes_results_as_ansible_keeps_them() -> None:
     for wrong in ("text", {"vps1": "text"}, [1]):
         with pytest.raises(AnsibleFilterError, match="takes a dictionary of hosts"):
             status_table(wrong)  # type: ignore[arg-type]
+
+
+CERTIFICATE = {
+    "mode": "acme", "names": ["blog.test"], "issuer": "R10", "until": "2026-06-01T00:00:00Z", "days_left": 78,
+    "self_signed": False, "placeholder": False, "staging": False, "problems": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "cell", "words"),
+    [
+        ({}, "78 d", "tls: acme, for blog.test, signed by 'R10', until 2026-06-01, 78 days left"),
+        ({"days_left": 1}, "1 d", "1 day left"),
+        ({"days_left": -1}, "expired", "expired 1 day ago"),
+        ({"placeholder": True}, "placeholder", "a placeholder that no browser trusts"),
+        ({"staging": True}, "78 d", "signed by 'R10' (staging, which no browser trusts)"),
+        ({"mode": "self-signed", "self_signed": True}, "78 d", "tls: self-signed, for blog.test, signed by itself"),
+        ({"problems": {"key": "x is not the key of y"}}, "broken", "tls: acme, broken: x is not the key of y"),
+    ],
+)
+def test_the_days_of_a_certificate(changes: dict[str, Any], cell: str, words: str) -> None:
+    shown = report({"vps1": host(app(tls=CERTIFICATE | changes), app(app="plain"))})
+    head, first, second = shown.splitlines()[:3]
+    assert head.endswith("TLS")
+    assert first.endswith(f"  {cell}")
+    assert second.endswith("  -")
+    assert words in shown
+
+
+def test_without_tls_there_is_no_column_of_it() -> None:
+    assert "TLS" not in report({"vps1": host(app(tls=None), app(app="plain"))})

@@ -1,0 +1,40 @@
+"""What the doctor says of certificates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.certificate_findings import certificate_findings
+from unit.authority import NOW
+
+GOOD: dict[str, Any] = {
+    "mode": "acme", "placeholder": False, "staging": False, "wanted": ["x.test"], "names": ["x.test"], "issuer": "R10",
+    "until": "2026-08-01T00:00:00Z", "days_left": 60, "self_signed": False, "problems": {},
+}  # fmt: skip
+
+
+def test_a_good_certificate_is_not_mentioned() -> None:
+    assert certificate_findings({"x": GOOD, "plain": None}, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "check", "words"),
+    [
+        ({"until": "2026-05-31T00:00:00Z"}, "error", "certificate-expired", "has expired on 2026-05-31"),
+        ({"until": "2026-06-11T12:00:00Z"}, "warning", "certificate-expires", "in 10 days"),
+        ({"until": "2026-06-02T13:00:00Z"}, "warning", "certificate-expires", "in 1 day"),
+        ({"wanted": ["x.test", "www.x.test"]}, "error", "certificate-names", "is not for www.x.test; it holds x.test"),
+        ({"problems": {"key": "a is not the key of b"}}, "error", "certificate-key", "a is not the key of b"),
+        ({"problems": {"chain": "alone"}}, "error", "certificate-chain", "alone"),
+        ({"until": None, "problems": {"unreadable": "gone"}}, "error", "certificate-unreadable", "gone"),
+        ({"self_signed": True}, "warning", "certificate-self-signed", "signed by itself"),
+        ({"staging": True}, "warning", "certificate-staging", "staging authority"),
+        ({"placeholder": True, "self_signed": True}, "error", "certificate-placeholder", "no browser trusts"),
+    ],
+)
+def test_each_fault_is_found_once(facts: dict[str, Any], level: str, check: str, words: str) -> None:
+    (found,) = certificate_findings({"x": {**GOOD, **facts}}, NOW)
+    assert (found.level, found.app, found.check) == (level, "x", check)
+    assert words in found.evidence
+    assert found.fix

@@ -1,0 +1,274 @@
+"""What a host is to have, what an authority is to be asked for, and what goes."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_issue, tls_set, tls_store
+from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, Wanted
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import unreachable
+from unit.authority import CHAIN, MIDDLE, NOW, SITE, Issued, issue
+
+ACME = {"mode": "acme", "names": ["blog.test", "www.blog.test"], "directory": "https://acme.test/dir"}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host whose directories are below a temporary one."""
+    for name in ("DIRECTORY", "STORE", "LETSENCRYPT"):
+        place = f"{tmp_path}{getattr(tls_store, name)}"
+        for module in (tls_store, tls_set):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, place)
+        Path(place).mkdir(parents=True)
+    return tmp_path
+
+
+def make(title: str, names: Any) -> tuple[bytes, bytes]:
+    made = issue(title, list(names))
+    return made.pem.encode(), made.key_pem.encode()
+
+
+def desire(entries: dict[str, Any], owned: tuple[str, ...] = (), **options: Any) -> tls_set.Desired:
+    given = {"now": NOW, "foreign": (), "make": make, "keep_stale": True, **options}
+    return tls_set.desire(entries, owned, webroot="/var/lib/x", **given)
+
+
+def put(wanted: list[Wanted]) -> None:
+    """Bring what is wanted below the temporary directory."""
+    for entry in wanted:
+        path = Path(entry.path)
+        if not str(path).startswith(str(Path(tls_store.STORE).parent)):
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.kind == "link":
+            path.unlink(missing_ok=True)
+            path.symlink_to(entry.target)
+        elif entry.kind == "file":
+            path.write_bytes(entry.content)
+
+
+def certbot_has(name: str, made: Issued, server: str = "https://acme.test/dir") -> None:
+    folder = Path(tls_store.lineage_folder(name))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fullchain.pem").write_text(made.pem + MIDDLE.pem)
+    (folder / "privkey.pem").write_text(made.key_pem)
+    renewal = Path(tls_store.LETSENCRYPT) / "renewal"
+    renewal.mkdir(exist_ok=True)
+    (renewal / f"flaskworks-{name}.conf").write_text(f"[renewalparams]\nserver = {server}\n")
+
+
+def own(days: int = 90, age: int = 1, names: tuple[str, ...] = ("blog.test", "www.blog.test")) -> Issued:
+    return issue("blog.test", list(names), by=MIDDLE, days=days, age=age)
+
+
+def link(found: tls_set.Desired, name: str = "blog") -> str:
+    (target,) = [entry.target for entry in found.wanted if entry.path == tls_store.link_of(name)]
+    return target
+
+
+def test_keys_are_roots_and_sensitive(host: Path) -> None:
+    found = desire({"blog": {"mode": "files", "names": [], "certificate": CHAIN, "key": SITE.key_pem}})
+    (key,) = [entry for entry in found.wanted if entry.path.endswith("privkey.pem")]
+    assert (key.mode, key.owner, key.group, key.sensitive) == (0o600, "root", "root", True)
+    assert key.content.decode() == SITE.key_pem
+    assert link(found).startswith("../tls.d/blog/files-")
+
+
+def test_another_certificate_lies_elsewhere_so_that_both_files_change_at_once(host: Path) -> None:
+    first, second = (
+        desire({"blog": {"mode": "files", "names": [], "certificate": text, "key": "k"}}) for text in (CHAIN, SITE.pem)
+    )
+    assert link(first) != link(second)
+
+
+def test_a_self_signed_one_is_made_once_and_renewed_in_time(host: Path) -> None:
+    entry = {"blog": {"mode": "self-signed", "names": ["blog.test"]}}
+    put(desire(entry).wanted)
+    again = desire(entry, make=None)
+    assert link(again).startswith("../tls.d/blog/self-signed-")
+    late = NOW + datetime.timedelta(days=65)
+    assert any(entry.content for entry in desire(entry, now=late).wanted)
+    with pytest.raises(TypeError):
+        desire(entry, now=late, make=None)
+    with pytest.raises(TypeError):
+        desire({"blog": {"mode": "self-signed", "names": ["blog.test", "new.test"]}}, make=None)
+
+
+def test_a_placeholder_stands_in_until_the_first_one(host: Path) -> None:
+    found = desire({"blog": ACME})
+    assert found.pending == {"blog": "there is no certificate yet"}
+    assert link(found).startswith("../tls.d/blog/placeholder-")
+    put(found.wanted)
+    assert desire({"blog": ACME}, make=None).pending == found.pending
+    facts = certificate_facts("blog", NOW)
+    assert facts is not None
+    assert (facts["mode"], facts["placeholder"], facts["self_signed"]) == ("acme", True, True)
+
+
+def test_what_was_issued_takes_the_place_of_the_placeholder(host: Path) -> None:
+    put(desire({"blog": ACME}).wanted)
+    certbot_has("blog", own())
+    found = desire({"blog": ACME}, ("blog",), make=None)
+    assert (found.pending, found.lineages) == ({}, [])
+    assert link(found) == "../../letsencrypt/live/flaskworks-blog"
+    assert not [entry for entry in found.wanted if entry.path.endswith(".pem")]
+    put(found.wanted)
+    facts = certificate_facts("blog", NOW)
+    assert facts is not None
+    assert (facts["placeholder"], facts["days_left"], facts["problems"]) == (False, 89, {})
+
+
+@pytest.mark.parametrize(
+    ("made", "server", "entry", "reason"),
+    [
+        (own(names=("blog.test",)), "https://acme.test/dir", ACME, "www.blog.test is new"),
+        (own(), "https://acme.test/dir", {**ACME, "names": ["blog.test"]}, "www.blog.test is no longer wanted"),
+        (own(), "https://other.test/dir", ACME, "it comes from another authority than https://acme.test/dir"),
+        (
+            own(),
+            tls_store.STAGING,
+            {**ACME, "directory": ""},
+            f"it comes from another authority than {tls_store.PRODUCTION}",
+        ),
+        (own(days=90, age=80), "https://acme.test/dir", ACME, "it ends in 10 days and was not renewed"),
+        (own(days=6, age=2), "https://acme.test/dir", ACME, ""),
+        (own(days=6, age=5), "https://acme.test/dir", ACME, "it ends in 1 days and was not renewed"),
+        (own(days=60, age=80), "https://acme.test/dir", ACME, "it has expired and was not renewed"),
+    ],
+)
+def test_why_an_authority_is_asked_again(
+    host: Path, made: Issued, server: str, entry: dict[str, Any], reason: str
+) -> None:
+    certbot_has("blog", made, server)
+    found = desire({"blog": entry}, make=None)
+    assert found.pending.get("blog", "") == reason
+    # Until then visitors have what there is.
+    assert link(found) == "../../letsencrypt/live/flaskworks-blog"
+
+
+def test_a_pair_that_does_not_belong_together_is_not_served(host: Path) -> None:
+    certbot_has("blog", own())
+    Path(tls_store.lineage_folder("blog"), "privkey.pem").write_text(own().key_pem)
+    found = desire({"blog": ACME})
+    assert found.pending == {"blog": "there is no certificate yet"}
+    assert link(found).startswith("../tls.d/blog/placeholder-")
+
+
+def test_files_are_served_until_an_authority_has_issued(host: Path) -> None:
+    good = own()
+    files = {"mode": "files", "names": [], "certificate": good.pem + MIDDLE.pem, "key": good.key_pem}
+    put(desire({"blog": files}).wanted)
+    found = desire({"blog": ACME}, make=None)
+    assert found.pending == {"blog": "there is no certificate yet"}
+    assert link(found).startswith("../tls.d/blog/files-")
+
+
+def test_what_is_no_longer_listed_stays_until_no_site_needs_it(host: Path) -> None:
+    put(desire({"blog": {"mode": "self-signed", "names": ["blog.test"]}}).wanted)
+    certbot_has("wiki", own())
+    first = desire({}, ("blog",))
+    assert (first.stale, first.lineages) == (["blog"], ["wiki"])
+    assert sorted(entry.path.rpartition("/")[2] for entry in first.wanted) == [
+        "blog", "fullchain.pem", "privkey.pem", "wanted.json",
+    ]  # fmt: skip
+    assert desire({}, ("blog",), keep_stale=False).wanted == []
+    assert desire({}, (), foreign=("wiki",)).lineages == []
+
+
+def test_certbot_is_told_all_it_would_ask(host: Path) -> None:
+    argv = tls_issue.certbot_argv("blog", ACME, "/w")
+    assert argv[:3] == ["certbot", "certonly", "--non-interactive"]
+    assert argv[argv.index("--domains") + 1] == "blog.test,www.blog.test"
+    assert argv[argv.index("--server") + 1] == "https://acme.test/dir"
+    assert "--register-unsafely-without-email" in argv
+    assert not {"--force-renewal", "--break-my-certs"} & set(argv)
+    certbot_has("blog", own(), tls_store.PRODUCTION)
+    again = tls_issue.certbot_argv("blog", {**ACME, "directory": "", "email": "ops@x.test"}, "/w")
+    assert "--force-renewal" in again
+    assert "--break-my-certs" not in again
+    assert again[again.index("--email") + 1] == "ops@x.test"
+    staging = tls_issue.certbot_argv("blog", {**ACME, "directory": "", "staging": True}, "/w")
+    assert staging[staging.index("--server") + 1] == tls_store.STAGING
+    assert "--break-my-certs" in staging
+
+
+SAID = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for blog.test and www.blog.test
+
+Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these problems:
+  Domain: blog.test
+  Type:   {kind}
+  Detail: 192.0.2.1: Fetching http://blog.test/.well-known/acme-challenge/x: {detail}
+
+Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.
+
+Some challenges have failed.
+Ask for help or search for solutions at https://community.letsencrypt.org.
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (SAID.format(kind="connection", detail="refused"), "the authority does not reach port 80 of this host"),
+        (SAID.format(kind="unauthorized", detail="404"), "blog.test: something else has answered the authority"),
+        (SAID.format(kind="dns", detail="NXDOMAIN"), "blog.test: the authority can't look the name up"),
+        (SAID.format(kind="caa", detail="forbidden"), "a CAA record of the domain allows other authorities only"),
+        (SAID.format(kind="strange", detail="odd"), "blog.test: strange (the authority says: 192.0.2.1"),
+        ("Another instance of Certbot is already running.", "run this again in a minute"),
+        ("x: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "the host does not trust the certificate of https://a/"),
+        ("HTTPSConnectionPool: Max retries exceeded", "the host does not reach the authority https://a/"),
+        ("Error: too many certificates already issued", "wait as it says, and use staging"),
+        ("Saving debug log to x\nSomething odd\n", "Something odd"),
+        ("", "certbot failed without a word"),
+    ],
+)  # fmt: skip
+def test_answers_of_an_authority_are_told_in_words(output: str, words: str) -> None:
+    told = tls_issue.answer_in_words(output, "https://a/")
+    assert words in told
+    assert "Saving debug log" not in told
+    assert "Ask for help" not in told
+
+
+def test_names_are_asked_for_before_the_authority_is(tmp_path: Path) -> None:
+    def lookup(name: str) -> list[str]:
+        if name == "gone.test":
+            raise OSError(-2, "Name or service not known")
+        return {"moved.test": ["192.0.2.1", "2001:db8::1"]}.get(name, ["192.0.2.1"])
+
+    def question(address: str, name: str, path: str) -> tuple[int, str]:
+        if name == "closed.test":
+            raise ConnectionRefusedError(111, "Connection refused")
+        if name == "silent.test":
+            raise TimeoutError
+        if address == "2001:db8::1":
+            return 404, ""
+        if name == "proxied.test":
+            return 301, ""
+        return 200, (tmp_path / path.lstrip("/")).read_text()
+
+    names = ["good.test", "gone.test", "closed.test", "silent.test", "moved.test", "proxied.test"]
+    found = unreachable(names, str(tmp_path), lookup, question)
+    assert [text.split()[0] for text in found] == ["gone.test", "closed.test", "silent.test", "moved.test"]
+    assert "add an A or AAAA record" in found[0]
+    assert "port 80 can't be reached (Connection refused)" in found[1]
+    assert "no answer within 5 s" in found[2]
+    assert "leads to 2001:db8::1, where something else answers (status 404): correct the AAAA record" in found[3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_authority_is_not_asked_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*given: object, **named: object) -> None:
+        raise AssertionError("certbot was run")
+
+    monkeypatch.setattr(tls_issue, "run", nothing)
+    monkeypatch.setattr(tls_issue, "unreachable", lambda names, webroot: ["blog.test has no address"])
+    with pytest.raises(FileSetError, match="The authority was not asked"):
+        tls_issue.issue("blog", ACME, str(tmp_path))
+    with pytest.raises(AssertionError, match="certbot was run"):
+        tls_issue.issue("blog", {**ACME, "check": False}, str(tmp_path))
