@@ -98,7 +98,8 @@ def _served(name: str, entry: Entry, now: datetime.datetime, make: Make, found: 
         pair = store.usable(f"{STORE}/{name}/{folder}")
         if pair and not pair.leaf.lacks(names) and pair.leaf.not_after - now > _RENEW:
             return _files(name, folder, pair.text, pair.key)
-        return _files(name, folder, *make(names[0] if names else name, names or [name]))
+        title = entry["names"][0] if names else name
+        return _files(name, folder, *make(title, names or [name]))
     pair = store.usable(store.lineage_folder(name))
     if pair:
         if reason := _again(name, entry, pair, now):
