@@ -79,7 +79,7 @@ def _hsts(tls: Entry) -> int:
 
 def check_tls(report: Report, entry: Entry) -> None:
     """The keys of tls, and what an authority needs of the others."""
-    tls, nginx = entry["tls"], entry["nginx"]
+    tls = entry["tls"]
     hsts = tls.get("hsts")
     if hsts is not None and not 0 <= hsts <= _HSTS_MAX:
         report.add("tls-hsts", "tls.hsts", f"{hsts} is no number of seconds from 0 (off) to {_HSTS_MAX} (two years)")
@@ -95,16 +95,9 @@ def check_tls(report: Report, entry: Entry) -> None:
             report.add("tls-acme", key, text)
         else:
             report.add("tls-files", key, text)
-    if tls["mode"] == "acme":
-        if 80 not in plain_ports(entry):
-            text = "has no port 80, on which the authority asks: add it, or set tls.mode: self-signed or files"
-            report.add("tls-acme", "nginx.listen", text)
-        if nginx.get("allow_from"):
-            text = (
-                "closes port 80 to the authority, which asks from addresses that nobody knows before: remove it, or set"
-                " tls.mode: files"
-            )
-            report.add("tls-acme", "nginx.allow_from", text)
+    if tls["mode"] == "acme" and 80 not in plain_ports(entry):
+        text = "has no port 80, on which the authority asks: add it, or set tls.mode: self-signed or files"
+        report.add("tls-acme", "nginx.listen", text)
 
 
 def check_redirect_from(report: Report, entry: Entry) -> None:
