@@ -119,6 +119,13 @@ SEARCH = """
 import json, os, pwd, stat, sys
 given = json.loads(%(given)r)
 markers = [marker.encode() for marker in given["markers"]]
+# All names, those in directories that the user can't list too: he may guess them.
+names = list(given["paths"])
+for top in given["tops"]:
+    for folder, folders, files in os.walk(top):
+        if folder == "/":
+            folders[:] = [name for name in folders if name not in ("proc", "sys", "dev")]
+        names += [f"{folder}/{name}" for name in files]
 if given["user"]:
     account = pwd.getpwnam(given["user"])
     os.initgroups(account.pw_name, account.pw_gid); os.setgid(account.pw_gid); os.setuid(account.pw_uid)
@@ -127,7 +134,7 @@ found, read = [], 0
 def look(path):
     global read
     try:
-        if any(marker in os.fsencode(path) for marker in markers):
+        if any(marker in os.fsencode(path) for marker in markers) and os.path.lexists(path):
             found.append("name " + path)
         if not path.startswith("/proc/") and not stat.S_ISREG(os.lstat(path).st_mode):
             return
@@ -141,12 +148,8 @@ def look(path):
                     stream.seek(-200, 1)
     except (OSError, ValueError):
         pass
-for top in given["tops"]:
-    for folder, folders, files in os.walk(top):
-        if folder == "/":
-            folders[:] = [name for name in folders if name not in ("proc", "sys", "dev")]
-        for name in files:
-            look(os.path.join(folder, name))
+for name in names:
+    look(name)
 for pid in os.listdir("/proc"):
     if pid.isdigit() and pid not in own and given["processes"]:
         for name in ("environ", "cmdline", "status", "comm", "maps"):
@@ -195,7 +198,7 @@ class Place(Machine):
         super().__init__(name, inventory, folder)
         known = folder / "markers.json"
         if not known.exists():
-            made = {form: f"cnry{secrets.token_hex(8)}" for form in (*FORMS, "git", "index")}
+            made = {form: f"cnry{secrets.token_hex(8)}" for form in (*FORMS, "git", "index", "visitor")}
             known.write_text(json.dumps(made))
         self.markers: dict[str, str] = json.loads(known.read_text())
         # What programs find hard to carry: quotes, what shells, systemd, URLs and JSON read as theirs, lines.
@@ -246,7 +249,11 @@ class Place(Machine):
             "vault": vault,
             "warden": {**local, "domains": ["warden.test"], "process_manager": "supervisor", "secrets": some},
             "clock": {**local, "domains": ["clock.test"], "process_manager": "cron", "secrets": some},
-            "spy": {**local, "domains": ["spy.test"]},
+            "spy": {
+                **local,
+                "domains": ["spy.test"],
+                "nginx": {"basic_auth": {"users": {"ann": self.markers["visitor"]}}},
+            },
         }
 
     def bring(self, apps: dict[str, Any], *options: str, playbook: str = "playbooks/deploy.yml") -> Done:
@@ -323,6 +330,8 @@ class Place(Machine):
             "markers": list(self.markers.values()),
             "user": user,
             "tops": tops or ["/"],
+            # From within a sandbox only its own user can look: he is told where they are.
+            "paths": self.searched("", ["/etc", "/srv", "/var", "/run"]) if sandbox else [],
             "processes": bool(user or sandbox),
         }
         script = SEARCH % {"given": json.dumps(given)}
