@@ -149,7 +149,9 @@ def run_application(layout: Layout, app: Mapping[str, Any], release_id: str, ste
     given = application_command(layout, app, release_id)
     unit, began = command_unit(layout.app, step), time.time()
     result = run_transient(unit, argv, given["properties"], given["directory"])
-    if result.returncode >= SYSTEMD_SAYS_WHY:
+    # One that could not be started ends with 1, and has said nothing.
+    silent = result.returncode != 0 and not (result.stdout + result.stderr).strip()
+    if silent or result.returncode >= SYSTEMD_SAYS_WHY:
         result.stderr += transient_words(unit, began)
     return result
 

@@ -221,7 +221,8 @@ def transient_words(unit: str, since: float) -> str:
     """Return what systemd said of a transient service since a moment (seconds since 1970)."""
     run(["journalctl", "--sync"])
     found = run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{since:.0f}", f"--unit={unit}"])
-    return found.stdout if found.returncode == 0 else ""
+    # Its other lines repeat the whole command.
+    return "".join(line for line in found.stdout.splitlines(keepends=True) if line.startswith(f"{unit}: "))
 
 
 @contextlib.contextmanager
