@@ -1,0 +1,99 @@
+"""Promise: what an application can do to others, to itself and to the host is the table of docs/sandbox.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from e2e.sandbox.conftest import DEBIANS, ROOT, Hosts, Machine, kinds
+
+GUIDE = ROOT / "docs" / "sandbox.md"
+ON_EACH = [(debian, kind) for debian in DEBIANS for kind in kinds(debian)]
+REFUSALS = {"EACCES", "EPERM", "EROFS", "ENOENT", "ECONNREFUSED", "EAFNOSUPPORT"}
+Results = dict[tuple[str, str], dict[str, Any]]
+COLUMNS = ("off", "standard", "strict", "isolated", "other")
+
+
+def promised() -> dict[str, dict[str, bool]]:
+    """Attempt -> column -> whether it succeeds, from the table of the guide."""
+    rows = {}
+    part = GUIDE.read_text().partition("## What an application can do")[2].partition("\n## ")[0]
+    for line in part.splitlines():
+        if matched := re.match(r"\| `([a-z0-9-]+)` \|[^|]+\|(.+)\|$", line):
+            cells = [cell.strip() for cell in matched[2].split("|")]
+            assert len(cells) == len(COLUMNS), line
+            assert set(cells) <= {"yes", ""}, line
+            rows[matched[1]] = {column: cell == "yes" for column, cell in zip(COLUMNS, cells, strict=True)}
+    return rows
+
+
+@pytest.fixture(scope="module")
+def tried(hosts: Hosts) -> dict[str, Results]:
+    """Debian -> (application, site or process or timer) -> attempt -> what came of it."""
+    return hosts.each(let_them_try)
+
+
+def let_them_try(machine: Machine) -> Results:
+    release = machine.live("victim")
+    pid = machine.root(f"systemctl show -P MainPID victim@{release}.service").strip()
+    token = machine.root("cat /proc/sys/kernel/random/uuid").strip()
+    target = {"app": "victim", "pid": int(pid), "release": release, "token": token}
+    found: Results = {}
+    for kind in kinds(machine.debian):
+        app = f"a-{kind}"
+        data = f"/srv/{app}/shared/data"
+        machine.root(f"cat > {data}/target.new && mv {data}/target.new {data}/target.json", json.dumps(target))
+        found[kind, "site"] = machine.ask(app, "/attempts")
+        machine.root(f"systemctl start {app}.once@{machine.live(app)}.service")
+        found[kind, "process"] = machine.wait_for(f"{data}/process.json", token)
+        found[kind, "timer"] = machine.wait_for(f"{data}/timer.json", token)
+    now = machine.root(f"systemctl show -P MainPID victim@{release}.service").strip()
+    assert now == pid, "the victim was killed"
+    return found
+
+
+def column_of(kind: str, runs: str) -> str:
+    """The column of the table: systemd runs timers whatever the process manager."""
+    if kind in COLUMNS:
+        return kind
+    return "strict" if runs == "timer" else "other"
+
+
+@pytest.mark.parametrize("runs", ["site", "process", "timer"])
+@pytest.mark.parametrize(("debian", "kind"), ON_EACH)
+def test_the_table_is_right(tried: dict[str, Results], debian: str, kind: str, runs: str) -> None:
+    results = {name: result for name, result in tried[debian][kind, runs].items() if name not in ("token", "user")}
+    table = promised()
+    assert set(results) == set(table)
+    column = column_of(kind, runs)
+    wrong = {name: result for name, result in results.items() if (result == "done") != table[name][column]}
+    assert wrong == {}
+    # It was refused, and did not fail for another reason. Programs say it in words.
+    other = {name: result for name, result in results.items() if result != "done" and ": " not in result}
+    assert {name: result for name, result in other.items() if result not in REFUSALS} == {}
+
+
+@pytest.mark.parametrize(("debian", "kind"), ON_EACH)
+def test_it_ran_as_the_applications_own_user(tried: dict[str, Results], debian: str, kind: str) -> None:
+    users = {tried[debian][kind, runs]["user"] for runs in ("site", "process", "timer")}
+    assert len(users) == 1
+    assert 0 not in users
+
+
+def test_no_attempt_left_anything_behind(machine: Machine) -> None:
+    planted = machine.root("find / -xdev -name '*planted*' -not -path '/opt/open/*' -not -path '/proc/*' || true")
+    assert planted == ""
+
+
+def test_the_status_shows_presets_and_scores(machine: Machine) -> None:
+    apps = {app["app"]: app["sandbox"] for app in json.loads(machine.root("flaskworks --json"))["apps"]}
+    limits = {"off": 9.2, "standard": 3.0, "strict": 1.2, "isolated": 0.5}
+    for kind, limit in limits.items():
+        assert apps[f"a-{kind}"]["preset"] == kind
+        assert apps[f"a-{kind}"]["changed"] == []
+        assert 0 < apps[f"a-{kind}"]["score"] <= limit
+    (other,) = {"supervisor", "cron"}.intersection(kinds(machine.debian))
+    assert apps[f"a-{other}"] == {"preset": None, "changed": [], "score": None}
+    assert re.search(r"sandbox: isolated, exposure 0\.\d of 10", machine.root("flaskworks a-isolated"))
