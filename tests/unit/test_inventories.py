@@ -53,7 +53,7 @@ def test_the_production_example_is_a_plan(tmp_path: Path) -> None:
     assert sorted(found) == ["vps1.example.org", "vps2.example.org"]
     for plan in found.values():
         assert sorted(plan["releases"]) == ["blog", "shop"]
-        assert plan["nginx_sites"]["blog"]["server_names"] == ["blog.example.org", "www.blog.example.org"]
+        assert plan["nginx_sites"]["blog"]["server_names"] == ["blog.example.org"]
         assert plan["releases"]["shop"]["secrets"]["DATABASE_URL"].startswith("postgresql://")
 
 
