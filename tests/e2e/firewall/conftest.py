@@ -136,7 +136,8 @@ class Pair:
     def cable(self) -> None:
         """Give both hosts their second address; it is gone after a restart."""
         self.root(f"ip -6 address replace {TARGET6}/64 dev eth0 nodad")
-        self.outside(f"ip -6 address replace {OUTSIDE6}/64 dev eth0 nodad")
+        # With the old interface's address it would look for the host for most of a minute.
+        self.outside(f"ip -6 address replace {OUTSIDE6}/64 dev eth0 nodad; ip -6 neigh flush dev eth0")
         shown = "ip -4 -json address show dev eth0 | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]"
         self.address[4] = self.root(shown + '["addr_info"][0]["local"])' + "'")
 
