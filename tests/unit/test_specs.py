@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROLES = sorted(path for path in (Path(__file__).resolve().parents[2] / "roles").iterdir() if path.is_dir())
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -85,3 +87,13 @@ def test_a_role_is_described_for_people_and_for_tools(role: Path) -> None:
     assert readme.startswith(f"# flaskworks.deploy.{role.name}\n")
     assert f"ansible-doc -t role flaskworks.deploy.{role.name}" in readme
     assert yaml.safe_load((role / "meta/main.yml").read_text())["galaxy_info"]["license"] == "GPL-3.0-or-later"
+
+
+@pytest.mark.parametrize("playbook", ["doctor", "remove", "status"])
+def test_what_a_playbook_takes_is_documented(playbook: str) -> None:
+    """Its head names what may stand behind -e."""
+    head = (ROOT / "playbooks" / f"{playbook}.yml").read_text().partition("- name:")[0]
+    taken = set(re.findall(rf"-e (\w+)=|\b({playbook}_\w+)=", head))
+    names = {name for pair in taken for name in pair if name}
+    assert "app" in names
+    assert names == set(spec(ROOT / "roles/flask_apps")[playbook]["options"])
