@@ -9,7 +9,6 @@ from attacks.table import Field, Seen, Try, add, attack
 from attacks.wire import Answer, Site
 
 REFUSED = "refused with 4xx, or no answer; the site serves on"
-SILENT = "no answer at all"
 
 
 def alive(site: Site, words: str, good: bool) -> Seen:
