@@ -15,15 +15,13 @@ import ipaddress
 import itertools
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import Rule
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import output
 
-_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 CHECK = "docker-port"
 
 
@@ -36,8 +34,8 @@ def docker_facts() -> dict[str, Any]:
     filtered: list[str] = []
     if glob.glob("/sys/class/net/*/bridge"):
         for program, family in (("iptables-save", 4), ("ip6tables-save", 6)):
-            found += nat_ports(_output([program, "-t", "nat"]), family)
-            filtered += own_filters(_output([program, "-t", "filter"]))
+            found += nat_ports(output([program, "-t", "nat"]), family)
+            filtered += own_filters(output([program, "-t", "filter"]))
     return {"published": found, "filtered": filtered}
 
 
@@ -137,13 +135,3 @@ def _commands() -> list[str]:
         with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
             found.append(stream.read())
     return found
-
-
-def _output(argv: list[str]) -> str:
-    program = shutil.which(argv[0], path=_PATH)
-    if not program:
-        return ""
-    done = subprocess.run(  # pylint: disable=ansible-bad-function
-        [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    return done.stdout

@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_directory
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import STATE_DIRECTORY
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH
 
-PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 GUARD = f"{STATE_DIRECTORY}/ufw_guard"
 UNIT = "flaskworks-ufw-revert"
 DROP_IN = "/etc/systemd/system/ufw.service.d/flaskworks-revert.conf"

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import Rule, command, parse_rules
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import Plan, UfwError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH
 
 _RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
 _DEFAULTS = "/etc/default/ufw"
 _CONF = "/etc/ufw/ufw.conf"
 _POLICIES = {"deny": "DROP", "reject": "REJECT", "allow": "ACCEPT"}
-_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class State:
 
 def look() -> State:
     """Return how the firewall is now; on a host without ufw, how it would be right after its installation."""
-    if not shutil.which("ufw", path=_PATH):
+    if not shutil.which("ufw", path=PATH):
         return State(False, [], False, False, True, "deny")
     defaults = _settings(_DEFAULTS)
     names = {policy: name for name, policy in _POLICIES.items()}
@@ -172,10 +172,10 @@ def ufw(*words: str) -> str:
 
 
 def _run(argv: Sequence[str]) -> str:
-    program = shutil.which(argv[0], path=_PATH)
+    program = shutil.which(argv[0], path=PATH)
     if not program:
         raise UfwError(f"{argv[0]} is not installed on this host")
-    environment = {"PATH": _PATH, "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(  # pylint: disable=ansible-bad-function
         [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
     )
@@ -189,7 +189,7 @@ def _present() -> list[Rule]:
 
 
 def _unit_enabled() -> bool:
-    if not shutil.which("systemctl", path=_PATH):
+    if not shutil.which("systemctl", path=PATH):
         return True
     argv = ["systemctl", "is-enabled", "ufw.service"]
     done = subprocess.run(  # pylint: disable=ansible-bad-function

@@ -10,11 +10,11 @@ import ipaddress
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH, output
 
 _LISTEN = "0A"
 _ESTABLISHED = "01"
@@ -37,7 +37,7 @@ def ssh_ports() -> set[int]:
     """
     configured = _configured()
     ports = configured | _listening(_sockets()) | _socket_activated()
-    if not ports and shutil.which("sshd", path=_PATH):
+    if not ports and shutil.which("sshd", path=PATH):
         raise UfwError("the port of the SSH server can't be found out: is it running, and does 'sshd -T' say its port?")
     return ports
 
@@ -50,25 +50,12 @@ def ssh_peers(ports: Iterable[int]) -> set[str]:
     return {peer for peer in found if not ipaddress.ip_address(peer).is_loopback}
 
 
-_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-
-
-def _output(argv: list[str]) -> str:
-    program = shutil.which(argv[0], path=_PATH)
-    if not program:
-        return ""
-    done = subprocess.run(  # pylint: disable=ansible-bad-function
-        [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    return done.stdout
-
-
 def _configured() -> set[int]:
-    return {int(port) for port in re.findall(r"^port ([0-9]+)$", _output(["sshd", "-T"]), re.MULTILINE)}
+    return {int(port) for port in re.findall(r"^port ([0-9]+)$", output(["sshd", "-T"]), re.MULTILINE)}
 
 
 def _socket_activated() -> set[int]:
-    shown = _output(["systemctl", "show", "ssh.socket", "--property=ActiveState,Listen"])
+    shown = output(["systemctl", "show", "ssh.socket", "--property=ActiveState,Listen"])
     if "ActiveState=active" not in shown:
         return set()
     return {int(port) for port in re.findall(r"^Listen=.*?([0-9]+) \(Stream\)$", shown, re.MULTILINE)}
