@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 module: tls_certificates
 short_description: Bring certificates and keys to a host, and have an authority issue them
-version_added: 0.2.0
+version_added: 0.1.0
 author: The flaskworks.deploy contributors (@flaskworks)
 description:
   - Applies the whole set of an owner in one call. Each certificate lies behind a link C(/etc/flaskworks/tls/NAME),
