@@ -42,7 +42,7 @@ CHECKS: tuple[tuple[Check, frozenset[str]], ...] = (
     (check_served_code, frozenset({"static", "wsgi"})),
     (web.check_nginx, frozenset({"nginx"})),
     (web.check_edge, frozenset({"nginx", "static"})),
-    (plan_firewall.check_allow_from, frozenset({"nginx"})),
+    (plan_firewall.check_allow_from, frozenset({"nginx", "tls"})),
     (tls.check_tls, frozenset({"tls", "nginx", "domains"})),
     (tls.check_redirect_from, frozenset({"nginx", "domains"})),
     (web.check_health, frozenset({"health", "static"})),

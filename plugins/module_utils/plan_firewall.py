@@ -8,19 +8,17 @@ import ipaddress
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
-
-TLS_PORT = 443
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_tls import PORT, has_tls
 
 
 def open_ports(entry: Entry) -> list[int]:
     """Return the ports on which the site of an application is reached."""
-    mode = (entry.get("tls") or {}).get("mode", "off")
-    return sorted({*entry["nginx"]["listen"], *([] if mode in ("off", False, None) else [TLS_PORT])})
+    return sorted({*entry["nginx"]["listen"], *([PORT] if has_tls(entry) else [])})
 
 
 def check_allow_from(report: Report, entry: Entry) -> None:
     """Each network by itself, and that an authority is let in where one asks."""
-    if entry["nginx"]["allow_from"] and (entry.get("tls") or {}).get("mode") == "acme":
+    if entry["nginx"]["allow_from"] and entry["tls"]["mode"] == "acme":
         text = (
             "shuts out the authority, which asks port 80 from wherever it likes: take tls.mode files, or leave it out"
         )

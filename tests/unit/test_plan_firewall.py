@@ -63,10 +63,19 @@ def test_without_the_firewall_nobody_would_keep_it() -> None:
     assert "flask_apps_firewall is false" in found
 
 
-@pytest.mark.parametrize(("mode", "ports"), [("off", [80]), (False, [80]), ("files", [80, 443]), ("acme", [80, 443])])
+@pytest.mark.parametrize(("mode", "ports"), [("off", [80]), ("files", [80, 443]), ("acme", [80, 443])])
 def test_tls_opens_a_port_of_its_own(mode: Any, ports: list[int]) -> None:
     entry = {"nginx": {"listen": [80], "allow_from": OFFICE}, "tls": {"mode": mode}}
     assert open_ports(entry) == ports
     report = Report("flask_apps", "blog")
     check_allow_from(report, entry)
     assert ["shuts out the authority" in str(problem) for problem in report.problems] == [True] * (mode == "acme")
+
+
+def test_a_bare_off_opens_no_port_for_tls() -> None:
+    assert rules(blog=site("blog") | {"tls": {"mode": False}})["sites"]["ports"] == ["80"]
+
+
+def test_a_mode_of_tls_that_there_is_not_is_told_alone() -> None:
+    (found,) = problems(blog=site("blog", allow_from=OFFICE) | {"tls": {"mode": "acne"}})
+    assert "tls.mode: 'acne' is not available" in found
