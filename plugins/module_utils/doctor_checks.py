@@ -52,7 +52,7 @@ CHECKS: tuple[Check, ...] = (
         "forged-address",
         "the application's log after a request with a forged `X-Forwarded-For`",
         "a client that chooses its address evades every limit",
-        ("apps",),
+        ("apps", "plan"),
         web.forged,
     ),
     Check(

@@ -17,6 +17,8 @@ Facts = Mapping[str, Any]
 WEB_SERVER = "nginx"
 # Sent as a visitor would be named; of the networks for documentation (RFC 5737), so nobody's.
 TEST_ADDRESS = "192.0.2.77"
+# The address from which nginx is asked (doctor_facts_web).
+ASKED_FROM = "127.0.0.1"
 # Addresses that lead to a host from nearby only (RFC 1918, 6598, 3927, 4193).
 NOT_ROUTED = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7")
 PROXY_FIX = "x_for=1, x_proto=1, x_host=1"
@@ -166,6 +168,9 @@ def forged(facts: Facts) -> list[Finding]:
     found = []
     for app, said in facts["apps"].items():
         page = said.get("page") or {}
+        # The doctor asks from this host: where that is a proxy which is believed, nothing is forged.
+        if _all_within([ASKED_FROM], (facts["plan"].get(app) or {}).get("trusted_proxies") or []):
+            continue
         if page.get("logged_address") == TEST_ADDRESS:
             evidence = f"a request with a forged X-Forwarded-For is from {TEST_ADDRESS} for the application's own log"
             fix = "run site.yml, which writes the site; look for proxy_set_header X-Forwarded-For under nginx.extra"

@@ -277,6 +277,16 @@ def test_flags_of_cookies_matter_with_tls() -> None:
     assert found(facts) == []
 
 
+@pytest.mark.parametrize(
+    ("trusted", "findings"),
+    [([], 1), (["198.51.100.7"], 1), (["127.0.0.1"], 0), (["198.51.100.7", "127.0.0.0/8"], 0)],
+)
+def test_a_proxy_on_the_host_itself_may_name_the_visitor(trusted: list[str], findings: int) -> None:
+    facts = changed(f"{PAGE}.logged_address", "192.0.2.77")
+    facts["plan"]["blog"]["trusted_proxies"] = trusted
+    assert found(facts) == [("error", "blog", "forged-address")] * findings
+
+
 def test_the_line_to_write() -> None:
     facts = changed(f"{INSIDE}.seen", {"address": "", "scheme": "http"})
     facts["apps"]["blog"]["inside"]["proxy_fix"] = None
