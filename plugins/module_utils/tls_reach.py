@@ -46,7 +46,12 @@ def unreachable(names: Sequence[str], webroot: str, lookup: Lookup = addresses, 
     """
     token = f"flaskworks-{secrets.token_hex(8)}"
     folder = f"{webroot}/{CHALLENGES}"
-    os.makedirs(folder, mode=0o755, exist_ok=True)
+    os.makedirs(webroot, exist_ok=True)
+    for place in (os.path.dirname(folder), folder):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(place)
+            # nginx has to get through it, whatever umask root has on this host.
+            os.chmod(place, 0o755)
     path = f"{folder}/{token}"
     with open(path, "w", encoding="utf-8") as stream:
         stream.write(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,22 @@ def test_names_are_asked_for_before_the_authority_is(tmp_path: Path) -> None:
     assert "no answer within 5 s" in found[2]
     assert "leads to 2001:db8::1, where something else answers (status 404): correct the AAAA record" in found[3]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nginx_gets_through_to_a_challenge_whatever_umask_root_has(tmp_path: Path) -> None:
+    modes = []
+
+    def question(address: str, name: str, path: str) -> tuple[int, str]:
+        file = tmp_path / path.lstrip("/")
+        modes.append([place.stat().st_mode & 0o777 for place in (file.parent.parent, file.parent, file)])
+        return 200, file.read_text()
+
+    before = os.umask(0o077)
+    try:
+        assert unreachable(["blog.test"], str(tmp_path), lambda name: ["192.0.2.1"], question) == []
+    finally:
+        os.umask(before)
+    assert modes == [[0o755, 0o755, 0o644]]
 
 
 def test_the_authority_is_not_asked_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
