@@ -124,13 +124,23 @@ def _checked(name: str, call: Callable[[], str]) -> str:
         raise ReleaseError("source", f"source.{name} {error}") from error
 
 
+def private_folder() -> str:
+    """Make a folder for keys, which is root's until it is given to somebody, and return its path.
+
+    Its name tells whose it is, so that what a process that was killed left is swept.
+    """
+    os.makedirs(KEYS_DIRECTORY, exist_ok=True)
+    # Nobody but root lists it, and the build user gets through it whatever umask root has on this host.
+    os.chmod(KEYS_DIRECTORY, 0o711)
+    folder = f"{KEYS_DIRECTORY}/{os.getpid()}.{secrets.token_hex(8)}"
+    os.mkdir(folder, 0o700)
+    return folder
+
+
 @contextlib.contextmanager
 def _key_files(key: str, hosts: str) -> Iterator[str]:
     account = account_of(BUILD_USER)
-    os.makedirs(KEYS_DIRECTORY, mode=0o711, exist_ok=True)
-    # The name tells whose it is, should that process be killed; nobody but root lists the directory above.
-    folder = f"{KEYS_DIRECTORY}/{os.getpid()}.{secrets.token_hex(8)}"
-    os.mkdir(folder, 0o700)
+    folder = private_folder()
     try:
         for name, text in (("key", key), ("known_hosts", hosts)):
             if text:

@@ -11,17 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import private_folder
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
-    BUILD_USER,
-    KEYS_DIRECTORY,
-    NO_HOME,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, NO_HOME
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
 from ansible_collections.flaskworks.deploy.plugins.module_utils.signing_keys import signing_keys
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import SshKeyError
@@ -102,10 +98,7 @@ def _keyring(keys: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
     except SshKeyError as error:
         raise ReleaseError("source", f"source.verify {error}") from error
     account = account_of(BUILD_USER)
-    os.makedirs(KEYS_DIRECTORY, mode=0o711, exist_ok=True)
-    # As git_access.py names its own: what a process that was killed left is swept by its number.
-    folder = f"{KEYS_DIRECTORY}/{os.getpid()}.{secrets.token_hex(8)}"
-    os.mkdir(folder, 0o700)
+    folder = private_folder()
     try:
         os.mkdir(f"{folder}/home", 0o700)
         for name, data in (("signers", signers.encode()), ("keys", b"".join(packets)), ("home/gpg.conf", _GPG)):

@@ -7,6 +7,7 @@ import os
 import pwd
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(git_access, "KEYS_DIRECTORY", str(tmp_path / "keys"))
     monkeypatch.setattr(git_access, "BUILD_USER", pwd.getpwuid(os.getuid()).pw_name)
     return tmp_path / "keys"
+
+
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """The umask that root has on a hardened host."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("closed")
+def test_the_build_user_gets_through_to_its_keys_whatever_umask_root_has(keys: Path) -> None:
+    folder = Path(git_access.private_folder())
+    assert folder.parent == keys
+    assert [path.stat().st_mode & 0o777 for path in (keys, folder)] == [0o711, 0o700]
 
 
 @pytest.fixture(scope="module")
