@@ -11,8 +11,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import t
 
 
 def wanted(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return application -> ``domains``, ``ports``, ``tls`` (whether visitors come by https to nginx), ``tls_ports``,
-    ``trusted_proxies``, ``scheme`` (of the health check), ``server`` (as a release's record has it) and ``wsgi``.
+    """Return application -> ``domains`` (and names that lead to the first), ``ports``, ``tls`` (whether visitors come
+    by https to nginx), ``tls_ports``, ``trusted_proxies``, ``scheme`` (of the health check), ``server`` (as a release's
+    record has it) and ``wsgi``.
     """
     found = {}
     for name, release in plan["releases"].items():
@@ -21,7 +22,8 @@ def wanted(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         # A site with TLS and without a list of ports has the port of https.
         tls_ports = sorted(set(tls.get("ports") or [443])) if tls else []
         found[name] = {
-            "domains": list(site.get("server_names") or []),
+            # The site's own come first: it is asked by the first one.
+            "domains": [*(site.get("server_names") or []), *(site.get("redirect_from") or [])],
             "ports": sorted({*site.get("listen", []), *tls_ports}),
             "tls": bool(tls),
             "tls_ports": tls_ports,

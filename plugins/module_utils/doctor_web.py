@@ -39,7 +39,7 @@ def _about_name(app: str, domain: str, there: list[str] | None, own: set[str], w
     if there is None:
         return
     if not there:
-        fix = f"add a record for {domain} that leads to this host ({ours}), or correct the name under domains"
+        fix = f"add a record for {domain} that leads to this host ({ours}), or correct the name in the inventory"
         yield Finding("error", app, "dns", f"{domain} has no address, asked on this host", fix)
         return
     if all(ipaddress.ip_address(address).is_loopback for address in there):

@@ -259,6 +259,8 @@ def test_what_a_plan_tells() -> None:
     plan["nginx_sites"]["blog"] = {**site, "tls": {"certificate": "/c", "key": "/k", "ports": [8443]}}
     found = wanted(plan)["blog"]
     assert (found["ports"], found["tls"], found["tls_ports"]) == ([80, 8443], True, [8443])
+    plan["nginx_sites"]["blog"] = {**site, "redirect_from": ["www.blog.test"]}
+    assert wanted(plan)["blog"]["domains"] == ["blog.test", "www.blog.test"]
 
 
 def test_an_answer_of_the_program_is_not_believed_to_have_its_shape(tmp_path: Path) -> None:
