@@ -11,7 +11,6 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_certificate import covering
 
-WARN_DAYS = 14
 _RENEW = {
     "acme": "see on the host: systemctl status certbot.timer, and certbot renew --dry-run; then run site.yml",
     "files": "get a new one from its authority, put it into tls.certificate and tls.key, and run site.yml",
@@ -55,7 +54,7 @@ def _of_one(app: str, facts: Mapping[str, Any], now: datetime.datetime) -> Itera
     days = (until - now) // datetime.timedelta(days=1)
     if until <= now:
         yield Finding("error", app, "certificate-expired", f"the certificate has expired on {until:%Y-%m-%d}", again)
-    elif days < WARN_DAYS:
+    elif facts["late"]:
         evidence = f"the certificate ends on {until:%Y-%m-%d}, in {days} day{'s'[: days != 1]}"
         yield Finding("warning", app, "certificate-expires", evidence, again)
     lacking = [name for name in facts.get("wanted") or [] if not covering(name, facts["names"])]

@@ -28,6 +28,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
     placeholder   whether it is what stands in until the first certificate of an authority
     staging       whether it is of an authority that no browser trusts on purpose
     names, issuer, until (ISO 8601, UTC), days_left, self_signed
+    late          whether it should have been renewed some time ago
     wanted        the names that it is to hold
     problems      check -> words: key, chain or unreadable
     """
@@ -45,6 +46,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
         "until": None,
         "days_left": None,
         "self_signed": None,
+        "late": None,
         "problems": {},
     }
     paths = f"{folder}/{store.CHAIN}", f"{folder}/{store.KEY}"
@@ -61,6 +63,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
         until=leaf.not_after.strftime(_FORMAT),
         days_left=leaf.days_left(now),
         self_signed=leaf.self_issued,
+        late=store.is_late(leaf, now),
     )
     try:
         store.check_key(*paths)

@@ -10,7 +10,7 @@ from unit.authority import NOW
 
 GOOD: dict[str, Any] = {
     "mode": "acme", "placeholder": False, "staging": False, "wanted": ["x.test"], "names": ["x.test"], "issuer": "R10",
-    "until": "2026-08-01T00:00:00Z", "days_left": 60, "self_signed": False, "problems": {},
+    "until": "2026-08-01T00:00:00Z", "days_left": 60, "self_signed": False, "late": False, "problems": {},
 }  # fmt: skip
 
 
@@ -22,8 +22,8 @@ def test_a_good_certificate_is_not_mentioned() -> None:
     ("facts", "level", "check", "words"),
     [
         ({"until": "2026-05-31T00:00:00Z"}, "error", "certificate-expired", "has expired on 2026-05-31"),
-        ({"until": "2026-06-11T12:00:00Z"}, "warning", "certificate-expires", "in 10 days"),
-        ({"until": "2026-06-02T13:00:00Z"}, "warning", "certificate-expires", "in 1 day"),
+        ({"until": "2026-06-11T12:00:00Z", "late": True}, "warning", "certificate-expires", "in 10 days"),
+        ({"until": "2026-06-02T13:00:00Z", "late": True}, "warning", "certificate-expires", "in 1 day"),
         ({"wanted": ["x.test", "www.x.test"]}, "error", "certificate-names", "is not for www.x.test; it holds x.test"),
         ({"problems": {"key": "a is not the key of b"}}, "error", "certificate-key", "a is not the key of b"),
         ({"problems": {"chain": "alone"}}, "error", "certificate-chain", "alone"),

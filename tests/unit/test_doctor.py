@@ -29,6 +29,7 @@ CERTIFICATE = {
     "wanted": ["blog.example.org"],
     "names": ["blog.example.org"],
     "until": "2026-08-01T00:00:00Z",
+    "late": False,
     "self_signed": False,
     "problems": {},
 }

@@ -124,6 +124,16 @@ def test_what_was_issued_takes_the_place_of_the_placeholder(host: Path) -> None:
     assert (facts["placeholder"], facts["days_left"], facts["problems"]) == (False, 89, {})
 
 
+@pytest.mark.parametrize(("days", "age", "late"), [(90, 75, False), (90, 77, True), (6, 4, False), (6, 5, True)])
+def test_a_certificate_of_a_few_days_is_late_by_its_own_measure(host: Path, days: int, age: int, late: bool) -> None:
+    put(desire({"blog": ACME}).wanted)
+    certbot_has("blog", own(days=days, age=age))
+    put(desire({"blog": ACME}, ("blog",), make=None).wanted)
+    facts = certificate_facts("blog", NOW)
+    assert facts is not None
+    assert facts["late"] is late
+
+
 @pytest.mark.parametrize(
     ("made", "server", "entry", "reason"),
     [
