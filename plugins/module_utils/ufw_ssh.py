@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
@@ -22,12 +22,13 @@ _ESTABLISHED = "01"
 
 @dataclass(frozen=True)
 class Socket:
-    """One line of /proc/net/tcp: ports as numbers, the peer as text."""
+    """One line of /proc/net/tcp: ports as numbers, addresses as text."""
 
     port: int
     peer: str
     state: str
     inode: str
+    local: str
 
 
 def ssh_ports() -> set[int]:
@@ -44,9 +45,14 @@ def ssh_ports() -> set[int]:
 
 def ssh_peers(ports: Iterable[int]) -> set[str]:
     """Return the addresses that are connected to these ports now, those of this host itself left out."""
-    wanted = set(ports)
-    found = {sock.peer for sock in _sockets() if sock.state == _ESTABLISHED and sock.port in wanted}
-    # ufw lets everything in through the loopback device.
+    return connected(_sockets(), set(ports))
+
+
+def connected(sockets: Collection[Socket], ports: Collection[int]) -> set[str]:
+    """Return the addresses of other hosts that are connected to these ports."""
+    found = {sock.peer for sock in sockets if sock.state == _ESTABLISHED and sock.port in ports}
+    # ufw lets everything in through the loopback device, and that is the way to any address of the host itself.
+    found -= {sock.local for sock in sockets}
     return {peer for peer in found if not ipaddress.ip_address(peer).is_loopback}
 
 
@@ -73,9 +79,22 @@ def _listening(sockets: Iterable[Socket]) -> set[int]:
 
 
 def _is_server(process: str) -> bool:
-    """Tell the SSH server from its children: those listen on the ports that users forward."""
+    """Tell the SSH server from its children: those listen on the ports that users forward.
+
+    Any program can call itself sshd; no rule is made for one that is not root's.
+    """
     name, parent = _name_and_parent(process)
-    return name == "sshd" and not _name_and_parent(parent)[0].startswith("sshd")
+    return name == "sshd" and _is_roots(process) and not _name_and_parent(parent)[0].startswith("sshd")
+
+
+def _is_roots(process: str) -> bool:
+    # The owner of the directory is root's, too, for a process that forbids to be dumped: proc(5).
+    try:
+        with open(f"/proc/{process}/status", encoding="utf-8", errors="replace") as stream:
+            found = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s", stream.read(), re.MULTILINE)
+    except OSError:
+        return False
+    return found is not None and found.groups() == ("0", "0")
 
 
 def _name_and_parent(process: str) -> tuple[str, str]:
@@ -101,8 +120,9 @@ def parse_sockets(text: str) -> list[Socket]:
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
+        local, dummy, port = fields[1].partition(":")
         peer = fields[2].partition(":")[0]
-        found.append(Socket(int(fields[1].partition(":")[2], 16), _address(peer), fields[3], fields[9]))
+        found.append(Socket(int(port, 16), _address(peer), fields[3], fields[9], _address(local)))
     return found
 
 

@@ -247,7 +247,7 @@ def test_sockets_are_read_as_the_kernel_shows_them() -> None:
 """
     listening, connected = parse_sockets(text)
     assert (listening.port, listening.state, listening.inode) == (22, "0A", "12345")
-    assert (connected.port, connected.state, connected.peer) == (22, "01", "10.88.0.1")
+    assert (connected.port, connected.state, connected.peer, connected.local) == (22, "01", "10.88.0.1", "10.0.0.10")
     six = "head\n 0: 0000000000000000FFFF00000100007F:0016 0000000000000000FFFF00000100580A:D431 01 0 0 0 0 0 9 1\n"
     assert parse_sockets(six)[0].peer == "10.88.0.1"
 
