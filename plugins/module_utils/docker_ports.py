@@ -98,7 +98,7 @@ def proxy_port(command: str) -> dict[str, Any] | None:
             "port": int(said["host-port"]),
             "proto": said.get("proto", "tcp"),
             "address": str(ipaddress.ip_address(said.get("host-ip", "0.0.0.0"))),
-            "target": f"{said['container-ip']}:{said['container-port']}",
+            "target": f"{ipaddress.ip_address(said['container-ip'])}:{int(said['container-port'])}",
             "by": "docker-proxy",
         }
     except (KeyError, ValueError):
@@ -130,8 +130,16 @@ def own_filters(text: str) -> list[str]:
 
 
 def _commands() -> list[str]:
+    """Return the command lines of what calls itself docker-proxy and is root's: others may say anything."""
     found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
-            found.append(stream.read())
+    for place in glob.glob("/proc/[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = _text(f"{place}/cmdline")
+            if "docker-proxy" in command and re.search(r"^Uid:\s+0\s+0\s", _text(f"{place}/status"), re.MULTILINE):
+                found.append(command)
     return found
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.docker_ports import (
+    _commands,
     docker_findings,
     nat_ports,
     own_filters,
@@ -58,6 +62,26 @@ def test_a_proxy_says_what_it_does() -> None:
     assert proxy_port(proxy(*words, "-container-port", "80", "-use-listen-fd")) == published()
     assert proxy_port(proxy(*words)) is None
     assert proxy_port("/usr/sbin/nginx\0-g\0daemon off;") is None
+
+
+@pytest.mark.parametrize(("address", "port"), [("\x1b[2Jnothing is wrong", "80"), ("172.17.0.2", "80\nall is well")])
+def test_words_of_a_proxy_are_an_address_and_a_port(address: str, port: str) -> None:
+    words = ("-host-ip", "0.0.0.0", "-host-port", "8090", "-container-ip", address, "-container-port", port)
+    assert proxy_port(proxy(*words)) is None
+
+
+@pytest.mark.parametrize(("user", "heard"), [(65534, False), (0, True)])
+def test_a_program_that_calls_itself_a_proxy_is_not_heard(user: int, heard: bool) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a process of another user")
+    code = f"import os, sys; os.setuid({user}); print(flush=True); sys.stdin.read()"
+    argv = [sys.executable, "-c", code, "docker-proxy-of-a-test"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None:
+            raise RuntimeError("no pipe")
+        process.stdout.readline()
+        assert any("docker-proxy-of-a-test" in command for command in _commands()) is heard
+        process.kill()
 
 
 def test_a_port_that_others_reach_past_the_firewall_is_a_warning() -> None:
