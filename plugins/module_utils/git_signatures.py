@@ -41,6 +41,9 @@ def require_signature(git: Git, mirror: str, source: Mapping[str, Any], commit: 
             if checked.returncode == 0 and not fault:
                 return
             said.append(f"the tag {version} {fault or meaning(checked.stderr, tag.stdout)}")
+            if is_renamed(tag.stdout, version):
+                # Whoever did that wants another commit built than the name says: a signature of that one tells nothing.
+                raise ReleaseError("source", f"nothing was built: {said[0]}", last_lines(checked.stderr, 6))
         text = git([*base, "cat-file", "commit", commit], env).stdout
         checked = git([*base, "verify-commit", "--raw", commit], env)
         if checked.returncode == 0:
@@ -54,13 +57,21 @@ def require_signature(git: Git, mirror: str, source: Mapping[str, Any], commit: 
     )
 
 
+def is_renamed(text: str, version: str) -> bool:
+    """Tell whether a tag object has another name than its ref."""
+    return _name_of(text) != version
+
+
+def _name_of(text: str) -> str:
+    name = re.search(r"^tag (.*)$", text.partition("\n\n")[0], re.MULTILINE)
+    return name[1] if name else "?"
+
+
 def not_about(text: str, version: str, commit: str) -> str:
     """Return in words that a tag object is another one than its ref says; a signed one could be given another name."""
-    head = text.partition("\n\n")[0]
-    name = re.search(r"^tag (.*)$", head, re.MULTILINE)
-    target = re.search(r"^object ([0-9a-f]{40})$", head, re.MULTILINE)
-    if name is None or name[1] != version:
-        return f"is the tag {name[1] if name else '?'} under another name"
+    target = re.search(r"^object ([0-9a-f]{40})$", text.partition("\n\n")[0], re.MULTILINE)
+    if is_renamed(text, version):
+        return f"is the tag {_name_of(text)} under another name"
     if target is None or target[1] != commit:
         return f"does not lead to the commit {commit[:12]}"
     return ""
@@ -116,6 +127,8 @@ def _keyring(keys: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
             "gpg.ssh.program": "ssh-keygen",
             "gpg.program": "gpg",
             "gpg.openpgp.program": "gpg",
+            # The inventory has no certificates, and those that the host trusts are nobody's of the inventory.
+            "gpg.x509.program": "false",
             "gpg.minTrustLevel": "undefined",
         }
         yield [word for name, value in options.items() for word in ("-c", f"{name}={value}")], variables
