@@ -25,6 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 _CERTIFICATES = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
 
+# What is no path but a key without its PEM, as base64 has it.
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
+
 # From what the inventory says to a text. Raises OSError when it names a file that can't be read.
 Reader = Callable[[str], str]
 
@@ -53,7 +56,8 @@ def checked_pair(
             faults.append(
                 (
                     part,
-                    f"{value} can't be read on the controller ({reason}): name a file there, or give the text itself",
+                    f"{_place(value)} can't be read on the controller ({reason}): name a file there, or give the text"
+                    " itself, in PEM",
                 )
             )
             continue
@@ -74,7 +78,8 @@ def checked_pair(
 
 
 def _place(value: str) -> str:
-    return "the text" if is_text(value) else value
+    """Return how a message calls a value: a key must not be repeated, in whatever form it was given."""
+    return "the text" if is_text(value) or "\n" in value.strip() or _ENCODED.fullmatch(value.strip()) else value
 
 
 def _chain_faults(texts: Mapping[str, str], names: list[str], now: datetime.datetime) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 
 import pytest
@@ -139,3 +140,16 @@ def test_what_is_wrong_with_a_pair_is_told(certificate: str, key: str, place: st
 def test_names_that_a_certificate_lacks_are_listed() -> None:
     (found,) = faults("chain.pem", "key.pem", ("blog.test", "www.blog.test", "shop.test"))
     assert "it is not for www.blog.test, shop.test: it holds blog.test" in found[1]
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_a_key_that_lost_its_pem_is_not_taken_for_the_name_of_a_file(wrap: bool) -> None:
+    """Base64 of a key, or of its whole PEM as a variable of a pipeline has it: no message may repeat it."""
+    encoded = base64.b64encode(SITE.key_pem.encode()).decode()
+    body = "".join(SITE.key_pem.splitlines()[1:-1])
+    for given in (encoded, body):
+        value = "\n".join(given[start : start + 64] for start in range(0, len(given), 64)) if wrap else given
+        (found,) = faults("chain.pem", value)
+        assert found[0] == "key"
+        assert "the text can't be read on the controller" in found[1]
+        assert given[:30] not in found[1]
