@@ -116,7 +116,8 @@ def _served(name: str, entry: Entry, now: datetime.datetime, make: Make, found: 
 
 def _again(name: str, entry: Entry, pair: store.Pair, now: datetime.datetime) -> str:
     """Return why a certificate that is there has to be asked for again, or an empty text."""
-    wanted, held = set(entry["names"]), set(pair.leaf.names)
+    # Certificates have names in lower case, whatever the case in which they were asked for.
+    wanted, held = {name.lower() for name in entry["names"]}, set(pair.leaf.names)
     if added := sorted(wanted - held):
         return f"{', '.join(added)} {'is' if len(added) == 1 else 'are'} new"
     # A name that leads elsewhere by now would make every renewal fail.

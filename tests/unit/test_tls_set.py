@@ -146,6 +146,7 @@ def test_a_certificate_of_a_few_days_is_late_by_its_own_measure(host: Path, days
             {**ACME, "directory": ""},
             f"it comes from another authority than {tls_store.PRODUCTION}",
         ),
+        (own(), "https://acme.test/dir", {**ACME, "names": ["Blog.test", "WWW.blog.test"]}, ""),
         (own(days=90, age=80), "https://acme.test/dir", ACME, "it ends in 10 days and was not renewed"),
         (own(days=6, age=2), "https://acme.test/dir", ACME, ""),
         (own(days=6, age=5), "https://acme.test/dir", ACME, "it ends in 1 days and was not renewed"),
