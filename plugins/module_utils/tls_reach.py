@@ -22,7 +22,11 @@ Ask = Callable[[str, str, str], tuple[int, str]]
 
 def addresses(name: str) -> list[str]:
     """Return the addresses of a name, IPv4 and IPv6. Raises OSError when it has none."""
-    found = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        # A part of it is empty or longer than 63 characters.
+        raise OSError("it is no host name") from None
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 

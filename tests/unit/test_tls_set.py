@@ -290,6 +290,12 @@ def test_nginx_gets_through_to_a_challenge_whatever_umask_root_has(tmp_path: Pat
     assert modes == [[0o755, 0o755, 0o644]]
 
 
+@pytest.mark.parametrize("name", ["blog..test", f"{'a' * 64}.test"])
+def test_what_is_no_host_name_is_told_in_words(tmp_path: Path, name: str) -> None:
+    (found,) = unreachable([name], str(tmp_path))
+    assert found.startswith(f"{name} has no address (it is no host name)")
+
+
 def test_the_authority_is_not_asked_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*given: object, **named: object) -> None:
         raise AssertionError("certbot was run")
