@@ -132,7 +132,9 @@ class Store:
             missing.append(os.path.dirname(missing[-1]))
         for folder in reversed(missing):
             if not os.path.isdir(folder):
-                os.mkdir(folder, 0o700 if folder in (self.folder, self.root) else 0o755)
+                os.mkdir(folder, 0o700)
+                # Whatever umask sudo passes on: the build user reads beside the root of all owners.
+                os.chmod(folder, 0o700 if folder in (self.folder, self.root) else 0o755)
                 sync_directory(os.path.dirname(folder))
         os.chmod(self.root, 0o700)
 

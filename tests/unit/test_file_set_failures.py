@@ -343,3 +343,14 @@ def test_roots_own_link_in_a_path_is_followed_and_one_at_its_end_is_not(place: P
     assert (place.files / "real" / "a").read_text() == "x\n"
     assert not (place.files / "real" / "a").is_symlink()
     assert (place.root / "elsewhere").read_text() == "untouched"
+
+
+def test_the_state_has_its_modes_whatever_the_umask(tmp_path: Path) -> None:
+    """The build user reads a file beside the root of all owners, who are root's alone."""
+    before = os.umask(0o077)
+    try:
+        Store("a", str(tmp_path / "state" / "file_set")).write_record({"/x": {"kind": "file"}}, pending=False)
+    finally:
+        os.umask(before)
+    places = [tmp_path / name for name in ("state", "state/file_set", "state/file_set/a")]
+    assert [item.stat().st_mode & 0o777 for item in places] == [0o755, 0o700, 0o700]
