@@ -53,6 +53,8 @@ if [ "${{1-}}" != boot ]; then
 fi
 rm -f {DROP_IN}
 rmdir {os.path.dirname(DROP_IN)} 2>/dev/null
+# At once, as half of it would tell of a firewall that was off.
+mv -T going-back gone
 rm -rf {GUARD}
 """
 DROP_IN_TEXT = f"""# A change of the firewall waits to be confirmed. Written by flaskworks.deploy.
@@ -99,9 +101,11 @@ def arm(paths: Iterable[str], seconds: int, *, active: bool, unit: bool) -> str:
         _run(["cp", "-p", path, f"{GUARD}/saved/{_short(path)}"])
     lines = "".join(f"{_short(path)} {path}\n" for path in kept)
     token = secrets.token_hex(16)
-    texts = {"saved/files": lines, "revert": SCRIPT, "token": token, "until": str(int(time.time()) + seconds)}
     flags = {"saved/active": active, "saved/unit": unit}
-    for name, text in {**texts, **{name: "" for name, is_so in flags.items() if is_so}}.items():
+    texts = {name: "" for name, is_so in flags.items() if is_so}
+    # The script last: what was is complete as soon as it can be put back.
+    texts |= {"saved/files": lines, "token": token, "until": str(int(time.time()) + seconds), "revert": SCRIPT}
+    for name, text in texts.items():
         replace_file(f"{GUARD}/{name}", text.encode(), 0o700 if name == "revert" else 0o600)
     os.makedirs(os.path.dirname(DROP_IN), mode=0o755, exist_ok=True)
     replace_file(DROP_IN, DROP_IN_TEXT.encode(), 0o644)
@@ -142,6 +146,9 @@ def take_back() -> None:
 
 def disarm() -> None:
     """Forget the way back, and stop its timer."""
+    # At once: half of it would tell of a firewall that was off.
+    with contextlib.suppress(OSError):
+        os.rename(f"{GUARD}/saved", f"{GUARD}/kept")
     shutil.rmtree(GUARD, ignore_errors=True)
     with contextlib.suppress(OSError):
         os.unlink(DROP_IN)
