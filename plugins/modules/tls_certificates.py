@@ -79,6 +79,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+owner:
+  description: Whose set it is.
+  returned: always
+  type: str
 changed_paths:
   description: The paths that changed and those that went, or in check mode would.
   returned: always
@@ -211,6 +215,7 @@ def main() -> None:
         module.fail_json(msg=f"{error.strerror}: {error.filename}")
     left = sorted({*desired.stale, *desired.lineages})
     result: dict[str, Any] = {
+        "owner": given["owner"],
         "changed": outcome.changed or bool(given["state"] == "issued" and (left or run.issued or desired.pending)),
         "changed_paths": outcome.changed_paths,
         "pending": desired.pending,
