@@ -86,7 +86,7 @@ def make_plan(
     if not isinstance(apps, Mapping):
         raise InventoryError([Problem("flask_apps", "must be a dictionary of applications by name", "wrong-type")])
     if version:
-        apps = with_version(apps, app, version)
+        apps = with_version(apps, app, version, defaults)
     defaults, problems = without_undefined(_written_out(defaults), "flask_app_defaults")
     common, found = check_options(points, points["entry"], defaults, "flask_app_defaults", partial=True)
     problems += found
@@ -124,20 +124,22 @@ def make_plan(
     }
 
 
-def with_version(apps: Mapping[str, Any], app: str, version: str) -> dict[str, Any]:
+def with_version(apps: Mapping[str, Any], app: str, version: str, defaults: Any = None) -> dict[str, Any]:
     """Return the applications with another version of one of them: the named one, or the only one there is.
 
-    Raises InventoryError when it is not clear which one is meant.
+    Its source may stand in the defaults of all. Raises InventoryError when it is not clear which one is meant.
     """
     name = app or (str(next(iter(apps))) if len(apps) == 1 else "")
     if not name:
         text = f"could be meant for any of {', '.join(sorted(map(str, apps)))}: add -e app=NAME"
         raise InventoryError([Problem("version", text, "version")])
     entry = apps.get(name)
-    source = entry.get("source") if isinstance(entry, Mapping) else None
+    usual = defaults.get("source") if isinstance(defaults, Mapping) else None
+    usual = usual if isinstance(usual, Mapping) else {}
+    source = entry.get("source", usual and {}) if isinstance(entry, Mapping) else None
     if not isinstance(entry, Mapping) or not isinstance(source, Mapping):
         return dict(apps)
-    if not source.get("git"):
+    if not {**usual, **source}.get("git"):
         text = f"the code of {name} does not come from git, so it has no versions to choose from"
         raise InventoryError([Problem("version", text, "version")])
     return {**apps, name: {**entry, "source": {**source, "version": version}}}

@@ -78,6 +78,14 @@ def test_a_version_takes_the_place_of_the_inventorys(apps: dict[str, Any], app: 
     assert BLOG["source"]["version"] == "v1"
 
 
+def test_a_version_takes_the_place_of_that_in_the_defaults() -> None:
+    """It was said of a deploy, which must not go on with another one in silence."""
+    plain, usual = {key: value for key, value in BLOG.items() if key != "source"}, {"source": BLOG["source"]}
+    for entry in (plain, {**plain, "source": {"version": "v3"}}):
+        made = make_plan(SPEC, {"blog": entry}, usual, version="v2")["releases"]["blog"]["source"]
+        assert (made["url"], made["version"]) == (BLOG["source"]["git"], "v2")
+
+
 def test_a_version_needs_an_application_that_has_versions() -> None:
     both = {"blog": BLOG, "shop": {**BLOG, "domains": ["shop.example.org"]}}
     with pytest.raises(InventoryError, match="could be meant for any of blog, shop: add -e app=NAME"):
