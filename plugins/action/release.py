@@ -25,6 +25,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run impo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import filled, marker_of, unknown_names
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import NOT_FOR_PRODUCTION
+from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import clean_lines
 from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import index_addresses
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import pack_wheelhouse, wheelhouse_digest
@@ -320,9 +321,10 @@ def _listed(only: Any) -> list[str]:
 def _with_failures(result: dict[str, Any], failures: list[dict[str, Any]]) -> dict[str, Any]:
     if not failures:
         return result
-    for failure in failures:
-        display.display(box(str(failure.get("msg", ""))), color="red")
-    texts = [str(failure.get("msg", "")) for failure in failures]
+    # The last lines of a log are among the words, and the application wrote them.
+    texts = [clean_lines(failure.get("msg", "")) for failure in failures]
+    for text in texts:
+        display.display(box(text), color="red")
     return {**result, "failed": True, "msg": "\n\n".join(texts), "step": failures[0].get("step", "")}
 
 

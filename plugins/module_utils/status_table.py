@@ -34,6 +34,12 @@ def clean(text: object) -> str:
     return "".join("\ufffd" if _is_unseen(character) else character for character in " ".join(str(text).split()))
 
 
+def clean_lines(text: object) -> str:
+    """Return a text of several lines in the same way; how they are indented stays."""
+    lines = [line.expandtabs() for line in str(text).splitlines()]
+    return "\n".join("".join("\ufffd" if _is_unseen(character) else character for character in line) for line in lines)
+
+
 def _is_unseen(character: str) -> bool:
     return unicodedata.category(character) in _UNSEEN or unicodedata.bidirectional(character) in _BIDI
 
