@@ -48,7 +48,9 @@ BUILD_PROPERTIES = (
     "RestrictNamespaces=yes",
     "RestrictSUIDSGID=yes",
     "CapabilityBoundingSet=",
-    # git runs as the same user, for another application perhaps.
+    # git runs as the same user, for another application perhaps: its keys have a place, its environment and its view of
+    # the file system are out of reach for a process of another user namespace (capabilities(7), CAP_SYS_PTRACE).
+    "PrivateUsers=yes",
     f"InaccessiblePaths=-{KEYS_DIRECTORY}",
     "UMask=0022",
 )
@@ -161,8 +163,14 @@ class BuildSandbox:
         """Run ``argv`` with the build's variables and ``env`` over them, ``writable`` and ``readable`` paths below
         /srv.
         """
+        properties = self.properties(list(writable), readable)
+        variables = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/tmp", **self.build_env, **env}
+        return run_transient(command_unit(self.app, "build"), argv, properties, cwd, variables, stdin)
+
+    def properties(self, writable: Sequence[str], readable: Iterable[str] = ()) -> list[str]:
+        """Return the sandbox in which these paths are all of /srv that there is."""
         writable = [CACHE_DIRECTORY, *writable]
-        properties = [
+        return [
             *BUILD_PROPERTIES,
             f"User={BUILD_USER}",
             f"Group={BUILD_USER}",
@@ -174,8 +182,6 @@ class BuildSandbox:
             *(f"ReadWritePaths={path}" for path in writable),
             *(f"BindReadOnlyPaths={path}" for path in readable),
         ]
-        variables = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/tmp", **self.build_env, **env}
-        return run_transient(command_unit(self.app, "build"), argv, properties, cwd, variables, stdin)
 
 
 def application_properties(service: Mapping[str, Any], release_id: str) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import BuildSandbox
 from e2e.sandbox.conftest import DEBIANS, ROOT, Hosts, Machine, kinds
 
 GUIDE = ROOT / "docs" / "sandbox.md"
@@ -104,6 +106,19 @@ def test_it_ran_as_the_applications_own_user(tried: dict[str, Results], debian: 
     users = {tried[debian][kind, runs]["user"] for runs in ("site", "process", "timer")}
     assert len(users) == 1
     assert 0 not in users
+
+
+def test_a_build_sees_nothing_of_what_is_fetched_for_another(machine: Machine) -> None:
+    machine.root("systemd-run --quiet --unit=fetching --uid=flaskworks-build --setenv=PASSWORD=canary sleep 300")
+    pid = machine.root("systemctl show -P MainPID fetching").strip()
+    tries = f"tr '\\0' ' ' < /proc/{pid}/environ | grep -o canary; ls -d /proc/{pid}/root/etc; ls -d /srv/victim"
+    outside = machine.root("runuser -u flaskworks-build -- sh -s", tries, check=False).split()
+    assert outside == ["canary", f"/proc/{pid}/root/etc", "/srv/victim"]
+    sandbox = BuildSandbox("a-strict", "a-strict", {}).properties(())
+    options = " ".join(shlex.quote(f"--property={one}") for one in sandbox)
+    inside = machine.root(f"systemd-run --quiet --pipe --wait {options} sh -s", f"{tries}; echo tried", check=False)
+    machine.root("systemctl stop fetching")
+    assert inside.split() == ["tried"]
 
 
 def test_no_attempt_left_anything_behind(machine: Machine) -> None:
