@@ -6,6 +6,7 @@ judged by nobody.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -145,17 +146,19 @@ def files(facts: Facts) -> list[Finding]:
     found = []
     for item in facts["files"]:
         many = f" and {item['count'] - 1} more" if item["count"] > 1 else ""
+        # Whoever made the file chose its name, and root is told to run this.
+        name = shlex.quote(item["path"])
         if item["kind"] == "world-writable":
             evidence = f"everybody on the host can write {item['path']}{many}"
-            level, fix = "error", f"chmod o-w {item['path']}; see who made it so"
+            level, fix = "error", f"chmod o-w {name}; see who made it so"
         elif item["kind"] == "own-code":
             evidence = (
                 f"{item['path']}{many} belongs to {item['owner']}, outside of shared: the site can change its code"
             )
-            level, fix = "error", f"chown root: {item['path']}; what the site writes belongs below shared"
+            level, fix = "error", f"chown root: {name}; what the site writes belongs below shared"
         else:
             evidence = f"{item['path']}{many} belongs to {item['owner']}, neither to root nor to the application"
             wanted = item["wanted"]
-            level, fix = "warning", f"chown -R {wanted}: {item['path']}, unless it is meant to be so"
+            level, fix = "warning", f"chown -R {wanted}: {name}, unless it is meant to be so"
         found.append(Finding(level, item["app"], "files", evidence, fix))
     return found

