@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_diff_tex
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status, known_apps
 from ansible_collections.flaskworks.deploy.plugins.module_utils.status_report import releases, report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import json_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
 
 # See sysexits.h. A command that is run brings its own.
@@ -167,7 +167,7 @@ def answer(call: Call) -> int:
             found = compared(layout, call.words)
         except LookupError as error:
             raise CommandError(NO_RELEASE, str(error.args[0])) from error
-        print(json.dumps(found, indent=2, ensure_ascii=False) if call.json else diff_text(found))
+        print(json_text(found) if call.json else diff_text(found))
         return 0
     live = layout.live()
     if live is None:
@@ -186,7 +186,7 @@ def _status(call: Call) -> int:
     app: Mapping[str, Any] = status["apps"][0] if call.app and status["apps"] else {}
     if call.json:
         shown = status if call.app is None else app["releases"] if call.action == "releases" else app
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print(json_text(shown))
     elif call.action == "releases":
         print(releases(app, status["time"]) if app.get("releases") else f"{call.app} has no releases")
     else:

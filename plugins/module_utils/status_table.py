@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,15 @@ def clean_lines(text: object) -> str:
     """Return a text of several lines in the same way; how they are indented stays."""
     lines = [line.expandtabs() for line in str(text).splitlines()]
     return "\n".join("".join("\ufffd" if _is_unseen(character) else character for character in line) for line in lines)
+
+
+def json_text(data: object) -> str:
+    """Return data as JSON for a terminal or a file: what ``clean`` takes away is written as ``\\uXXXX``.
+
+    json leaves DEL, the control characters from U+0080 on, marks of direction and lone surrogates as they are.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return "".join(f"\\u{ord(one):04x}" if one != "\n" and _is_unseen(one) else one for one in text)
 
 
 def _is_unseen(character: str) -> bool:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
+from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import json_text
 
 display = Display()
 
@@ -48,7 +48,7 @@ class ReportAction(ActionBase):  # type: ignore[misc]
                 f" {form!r}: check {self.KIND}_format) and file"
             )
         plain = {str(host): self.plain(said) for host, said in to_plain(hosts).items()}
-        text = json.dumps({"hosts": plain}, indent=2, ensure_ascii=False)
+        text = json_text({"hosts": plain})
         display.display(text if form == "json" else self.report(plain))
         if path:
             place = os.path.abspath(os.path.expanduser(str(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -180,6 +181,14 @@ def test_a_text_is_cut_between_characters(words: str, limit: int, wanted: str) -
 )
 def test_nothing_that_is_shown_moves_the_cursor(words: object, wanted: str) -> None:
     assert text.clean(words) == wanted
+
+
+def test_json_moves_no_cursor_and_loses_nothing() -> None:
+    data = {"a": ["\x1b[2J", "\x9b2J\x7f", "\u202e\u2028", "\udcff", "gr\u00fcn \u30d6 \U0001f600", 'c:\\n "q"\n']}
+    words = text.json_text(data)
+    assert json.loads(words) == data
+    assert not set(words) & {"\x1b", "\x9b", "\x7f", "\u202e", "\u2028", "\udcff"}
+    assert "gr\u00fcn \u30d6 \U0001f600" in words
 
 
 def test_an_application_can_not_paint_on_the_terminal() -> None:
