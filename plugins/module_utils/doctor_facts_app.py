@@ -65,8 +65,17 @@ def app_facts(recorded: Mapping[str, Any], plan: Mapping[str, Any], load: bool =
     if not recorded:
         return {}
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda name: _facts(name, recorded[name], plan.get(name), load), recorded)
+        found = pool.map(lambda name: _known(name, recorded[name], plan.get(name), load), recorded)
         return dict(zip(recorded, found, strict=True))
+
+
+def _known(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | None, load: bool) -> dict[str, Any]:
+    """Return the facts of one application. What it says can be anything, and must not hide what is wrong elsewhere."""
+    try:
+        return _facts(name, status, wanted, load)
+    except Exception as error:  # pylint: disable=broad-except
+        # The words of an error may hold what was read.
+        return {"status": status, "missing": {"its release": f"it can't be looked at ({type(error).__name__})"}}
 
 
 def _facts(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | None, load: bool) -> dict[str, Any]:

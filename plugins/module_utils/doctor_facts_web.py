@@ -94,9 +94,23 @@ def _get(
     try:
         connection.request("GET", path, headers=given)
         answer = connection.getresponse()
-        return answer.status, answer.headers.get_all("Set-Cookie") or [], answer.read(_MOST)
+        return answer.status, answer.headers.get_all("Set-Cookie") or [], _beginning(answer)
     finally:
         connection.close()
+
+
+def _beginning(answer: http.client.HTTPResponse) -> bytes:
+    """Return what comes of a body in time: the time-out of a connection begins again with every byte of a stream."""
+    until, body = time.monotonic() + PATIENCE, b""
+    while len(body) < _MOST and time.monotonic() < until:
+        try:
+            part = answer.read1(_MOST - len(body))
+        except TimeoutError:
+            break
+        if not part:
+            break
+        body += part
+    return body
 
 
 def _in_words(error: Exception) -> str:

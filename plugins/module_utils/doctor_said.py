@@ -14,8 +14,14 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 HOPS = ("x_for", "x_proto", "x_host", "x_port", "x_prefix")
-_COOKIE: dict[str, Callable[[Any], Any]] = {"name": str, "secure": bool, "httponly": bool, "samesite": str}
-_KEY: dict[str, Callable[[Any], Any]] = {"name": str, "length": int, "kinds": int, "known": bool, "name_like": bool}
+
+
+def _word(value: object) -> str:
+    return str(value)[:80]
+
+
+_COOKIE: dict[str, Callable[[Any], Any]] = {"name": _word, "secure": bool, "httponly": bool, "samesite": _word}
+_KEY: dict[str, Callable[[Any], Any]] = {"name": _word, "length": int, "kinds": int, "known": bool, "name_like": bool}
 
 
 def memory(meminfo: str) -> dict[str, int]:
@@ -111,7 +117,11 @@ def lines_since(log: str, since: str) -> list[str]:
             continue
         zone = matched[2]
         form = "%Y-%m-%d %H:%M:%S %z" if zone else "%Y-%m-%d %H:%M:%S"
-        if datetime.datetime.strptime(f"{matched[1]} {zone}" if zone else matched[1], form).astimezone() >= begin:
+        try:
+            then = datetime.datetime.strptime(f"{matched[1]} {zone}" if zone else matched[1], form).astimezone()
+        except (ValueError, OverflowError):  # digits that are no time: the log is the application's
+            continue
+        if then >= begin:
             return lines[number:]
     return []
 
@@ -153,7 +163,10 @@ def inside(answer: str) -> dict[str, Any]:
 
     Raises ValueError for anything else.
     """
-    said = json.loads((answer.splitlines() or [""])[-1])
+    try:
+        said = json.loads((answer.splitlines() or [""])[-1])
+    except RecursionError as error:
+        raise ValueError("another answer than that of the doctor's program") from error
     if not isinstance(said, dict):
         raise ValueError("no answer of the doctor's program")
     if "error" in said:
@@ -168,5 +181,5 @@ def inside(answer: str) -> dict[str, Any]:
             "secret": {name: kind(key[name]) for name, kind in _KEY.items()} if key else None,
             "seen": {name: str(seen[name])[:80] for name in ("address", "scheme")},
         }
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("another answer than that of the doctor's program") from error

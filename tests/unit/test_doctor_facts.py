@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_facts_app, doctor_inside
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_facts_app, doctor_facts_web, doctor_inside
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import kinds_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
@@ -138,6 +142,8 @@ def test_lines_of_the_live_release() -> None:
     log = "Traceback\n[2026-03-14 10:14:59 +0000] [1] old\nOSError\n[2026-03-14 12:15:00 +0200] [1] new\nKeyError\n"
     assert said.lines_since(log, "2026-03-14T10:15:00Z") == ["[2026-03-14 12:15:00 +0200] [1] new", "KeyError"]
     assert said.lines_since(log, "2026-03-14T10:15:01Z") == []
+    odd = "[2026-99-99 99:99:99 +0000] [1] evil\n[0001-01-01 00:00:00] evil\n[9999-12-31 23:59:59,1] evil\n"
+    assert said.lines_since(odd + log, "2026-03-14T10:15:00Z")[-1] == "KeyError"
 
 
 def test_flags_of_cookies() -> None:
@@ -263,11 +269,52 @@ def test_what_a_plan_tells() -> None:
     assert wanted(plan)["blog"]["domains"] == ["blog.test", "www.blog.test"]
 
 
+def test_an_application_can_not_hide_the_rest_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked_at(name: str, status: Any, *dummy: Any) -> dict[str, Any]:
+        if name == "evil":
+            raise RecursionError("canary")
+        return {"status": status, "missing": {}}
+
+    monkeypatch.setattr(doctor_facts_app, "_facts", looked_at)
+    found = doctor_facts_app.app_facts({"evil": {"a": 1}, "good": {"b": 2}}, {})
+    assert found["good"] == {"status": {"b": 2}, "missing": {}}
+    assert found["evil"]["status"] == {"a": 1}
+    assert found["evil"]["missing"]
+    assert "canary" not in str(found)
+
+
+def test_a_page_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_facts_web, "PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as visitor, contextlib.suppress(OSError):
+                visitor.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    visitor.sendall(b"x")
+                    time.sleep(0.02)
+
+        threading.Thread(target=drip, daemon=True).start()
+        connection = doctor_facts_web._connection(server.getsockname()[1], False, "x.test")
+        began = time.monotonic()
+        status, dummy, body = doctor_facts_web._get(connection, "x.test", "/", {})
+    assert (status, set(body)) == (200, {ord("x")})
+    assert time.monotonic() - began < 3
+
+
 def test_an_answer_of_the_program_is_not_believed_to_have_its_shape(tmp_path: Path) -> None:
     good = asked(tmp_path, 'site_of_the_test:create_app(1, "dev")')
     assert said.inside(json.dumps(good)) == good
     assert said.inside('noise\n{"error": "RuntimeError"}') == {"error": "RuntimeError"}
-    spoilt: list[Any] = [[], 7, {}, {**good, "seen": None}, {**good, "secret": {"length": "x"}}, {**good, "cookie": 7}]
-    for answer in ["", "no json", *map(json.dumps, spoilt)]:
+    spoilt: list[Any] = [
+        {**good, "secret": {**good["secret"], "length": float("inf")}},
+        [],
+        7,
+        {},
+        {**good, "seen": None},
+        {**good, "secret": {"length": "x"}},
+        {**good, "cookie": 7},
+    ]
+    for answer in ["", "no json", "[" * 100_000, *map(json.dumps, spoilt)]:
         with pytest.raises(ValueError):  # noqa: PT011
             said.inside(answer)
