@@ -136,7 +136,9 @@ def redirects(site: Entry) -> list[dict[str, str]]:
         if url.endswith("/"):
             # A capture is escaped in a redirect of rewrite, and is not in one of return.
             kind = "permanent" if status == 301 else "redirect"
-            pattern = quoted("(?s)^" + re.escape(url) + "(.*)$")
+            # Nobody chooses the host: browsers read "/\evil" as "//evil", and a redirect writes %5C as a backslash.
+            skipped = r"[/\\]*" if to == "/" else ""
+            pattern = quoted(f"(?s)^{re.escape(url)}{skipped}(.*)$")
             line = f"rewrite {pattern} {quoted(to + '$1')} {kind};"
         else:
             rest = "" if re.search(r"[?#]", to) else "$is_args$args"
@@ -149,6 +151,12 @@ def rewrites(site: Entry) -> list[str]:
     """Return what follows the word rewrite, in the order of the list."""
     kinds = {301: "permanent", 302: "redirect"}
     return [
-        f"{quoted(item['match'])} {quoted(item['to'])} {kinds.get(item.get('status'), 'last')}"
+        f"{quoted(_of_this_host(item))} {quoted(item['to'])} {kinds.get(item.get('status'), 'last')}"
         for item in site["rewrites"]
     ]
+
+
+def _of_this_host(rewrite: Entry) -> str:
+    """Return the expression; where a group may come first in a redirect, no path with a backslash fits."""
+    match = str(rewrite["match"])
+    return rf"^(?![^\\]*\\)(?:{match})" if rewrite.get("status") and rewrite["to"].startswith("/$") else match

@@ -357,6 +357,34 @@ def test_addresses_that_lead_elsewhere() -> None:
     assert kept < text.index('rewrite "^/u/'), "a rewrite of every path would take nginx's own places with it"
 
 
+def as_nginx_reads(word: str) -> str:
+    """A quoted word without its quotes (ngx_conf_read_token)."""
+    return re.sub(r"\\([\\\"])", r"\1", word.strip('"'))
+
+
+@pytest.mark.parametrize(
+    ("entry", "uri", "leads_to"),
+    [
+        ({"redirects": {"/old/": {"to": "/"}}}, "/old/a/b", "/a/b"),
+        ({"redirects": {"/old/": {"to": "/"}}}, "/old/\\evil.test/x", "/evil.test/x"),
+        ({"redirects": {"/old/": {"to": "/"}}}, "/old/", "/"),
+        ({"redirects": {"/old/": {"to": "/new/"}}}, "/old/\\evil.test", "/new/\\evil.test"),
+        ({"rewrites": [{"match": "^/old/(.*)$", "to": "/$1", "status": 301}]}, "/old/a", "/a"),
+        ({"rewrites": [{"match": "^/old/(.*)$", "to": "/$1", "status": 301}]}, "/old/\\evil.test", None),
+        ({"rewrites": [{"match": "^/a$|^/old/(.*)$", "to": "/$1", "status": 302}]}, "/old/\\evil.test", None),
+        ({"rewrites": [{"match": "^/old/(.*)$", "to": "/$1"}]}, "/old/\\evil.test", "/\\evil.test"),
+    ],
+)
+def test_no_redirect_leads_to_a_host_that_the_visitor_chose(
+    entry: dict[str, Any], uri: str, leads_to: str | None
+) -> None:
+    found = re.search(r'rewrite ("\S+") ("\S+") \w+;', site(entry))
+    assert found
+    pattern, to = (as_nginx_reads(word) for word in found.groups())
+    matched = re.search(pattern, uri)
+    assert (to.replace("$1", matched[1]) if matched else None) == leads_to
+
+
 def test_compression_buffers_and_patience_are_what_was_said() -> None:
     assert "    gzip off;\n" in site({"gzip": {"enabled": False}})
     assert "gzip_types text/css;" in site({"gzip": {"types": ["text/html", "text/css", "text/css"]}})
