@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access import address_lines, is_open
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import below, directory
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import below, directory, quoted
 
 Entry = Mapping[str, Any]
 Headers = Callable[..., list[dict[str, str]]]
@@ -17,6 +17,8 @@ _HOUR = 3600
 # Put before the URL of a file that one directory of a list lacks. nginx merges the slashes of what visitors ask for
 # (merge_slashes), so nobody gets there by himself, and no URL is taken from the application.
 _NEXT = "//next"
+# A part of one or two dots in what a visitor asked for, however it is written.
+DOTS = "^[^?]*(?:/|%2[fF])(?:[.]|%2[eE])(?:[.]|%2[eE])?(?:/|%2[fF]|[?]|$)"
 
 
 def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
@@ -68,6 +70,11 @@ def location_views(site: Entry, headers: Headers, zones: Mapping[str, Any]) -> d
         made[url] = _view(url, said.get(url), site, headers, zones) | {"open": is_open(url, auth)}
     for url in sorted(free for free in open_urls if not free.endswith("/")):
         made[f"= {url}"] = _view(url, said.get(url), site, headers, zones) | {"open": True}
+    guarded = any(view["addresses"] for view in made.values())
+    for view in made.values():
+        # nginx resolves dots and the application does not: /private/../health is no part of what is guarded for the
+        # one, and for the other it may be.
+        view["dots"] = quoted(DOTS) if (auth and view["open"]) or (guarded and not view["addresses"]) else ""
     return made
 
 

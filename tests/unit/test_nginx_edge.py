@@ -218,6 +218,30 @@ def test_exceptions_from_the_password_are_open_and_nothing_else_is() -> None:
     assert "client_max_body_size 3m;" in block(text, "/hooks/")
 
 
+def dots_refused(text: str, match: str) -> str:
+    found = re.search(r"if \(\$request_uri ~ (.*)\) \{\n\s+return 400;", block(text, match))
+    return as_nginx_reads(found[1]) if found else ""
+
+
+def test_dots_lead_from_no_guarded_place_to_an_open_one() -> None:
+    closed = {"basic_auth": {"users": {"a": "b"}, "except": ["/health", "/hooks/"]}, "locations": {"/x": {}}}
+    text = site(closed)
+    assert [bool(dots_refused(text, match)) for match in ("= /health", "/hooks/", "/", "/x")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    pattern = dots_refused(text, "= /health")
+    for uri in ("/x/../health", "/x/%2e%2E/health", "/x%2F..%2fhealth", "/health/..", "/./health", "/hooks/..?a"):
+        assert re.search(pattern, uri), uri
+    for uri in ("/health", "/hooks/a..b", "/hooks/...", "/hooks/.env", "/health?next=/../x", "/hooks/v1./x"):
+        assert not re.search(pattern, uri), uri
+    text = site({"locations": {"/admin/": ADMIN, "/x": {}}})
+    assert [bool(dots_refused(text, match)) for match in ("/admin/", "/", "/x")] == [False, True, True]
+    assert "return 400" not in site({"locations": {"/x": {}}, "aliases": {"/static/": "/s"}})
+
+
 def test_a_place_that_adds_a_header_repeats_all_others() -> None:
     text = site({
         "headers": {"X-A": "1", "X-Frame-Options": "", "referrer-policy": "no-referrer"},
