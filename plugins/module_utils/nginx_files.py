@@ -10,7 +10,11 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils import nginx_transfer as transfer
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access import htpasswd, htpasswd_path, zone
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_headers import Headers, default_maps
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_locations import alias_views, location_views
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_locations import (
+    alias_views,
+    closed_pages,
+    location_views,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_pages import (
     PAGES,
     PLACE,
@@ -86,6 +90,9 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
     zones = {url: zone(name, url, limit) for url, limit in limits.items() if limit and limit["rate"]}
     headers = Headers(name, site)
     own_headers, aliases = headers.lines(), alias_views(site, headers.lines)
+    pages = _pages(name, site)
+    for alias in aliases:
+        alias["closed_pages"] = closed_pages(alias, pages["error_pages"], site.get("basic_auth"))
     return {
         "name": name,
         **tls_view(site, ipv6=ipv6),
@@ -99,7 +106,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "header_maps": headers.maps,
         "hide_headers": site["hide_headers"],
         "auth": _auth(name, site.get("basic_auth")),
-        **_pages(name, site),
+        **pages,
         "gzip": {**site["gzip"], "types": transfer.gzip_types(site)},
         "buffers": {**site["buffers"], "busy": transfer.busy(site)},
         "client": transfer.client_lines(site["client"]),

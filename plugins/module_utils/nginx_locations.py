@@ -25,7 +25,7 @@ def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
     """Return the locations of all aliases, in their order."""
     made = [alias for url, paths in sorted(site["aliases"].items()) for alias in _aliases(url, paths)]
     for alias in made:
-        url = alias["url"].replace(_NEXT, "")
+        url = _place(alias)
         over = inherited(url, site["locations"])
         uploads = url in [directory(prefix) for prefix in site["uploads"]]
         alias |= {
@@ -37,6 +37,19 @@ def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
             "compressed": [] if uploads else site["static_compressed"],
         }
     return made
+
+
+def closed_pages(alias: Mapping[str, Any], pages: list[dict[str, str]], auth: Entry | None) -> list[dict[str, str]]:
+    """Return the error pages that lie in an alias which refuses them for the same reason: they would lead to themselves
+    until nginx gives up with 500.
+    """
+    refused = ({"401"} if auth and not alias["open"] else set()) | ({"403"} if alias["addresses"] else set())
+    return [page for page in pages if page["status"] in refused and page["to"].startswith(_place(alias))]
+
+
+def _place(alias: Mapping[str, Any]) -> str:
+    """Return the URL prefix of an alias as visitors know it."""
+    return str(alias["url"]).replace(_NEXT, "")
 
 
 def _aliases(url: str, paths: str | list[str]) -> list[dict[str, Any]]:

@@ -363,6 +363,22 @@ def test_pages_are_files_so_that_no_character_needs_care() -> None:
     assert "proxy_intercept_errors" not in said
 
 
+def test_a_page_that_is_refused_itself_is_not_asked_for_again_and_again() -> None:
+    pages = {status: {"page": f"/static/{status}.html"} for status in ("401", "403", "405")}
+    whole = {"error_pages": pages, "aliases": {"/static/": ["/a", "/b"], "/other/": ["/c", "/d"]}}
+    auth = {"basic_auth": {"users": {"a": "b"}}}
+
+    def told(entry: dict[str, Any], match: str) -> list[str]:
+        return re.findall(r"error_page (4\d\d) /", block(site(whole | entry), match))
+
+    assert told({}, "^~ /static/") == ["401", "403", "405"]
+    assert told(auth, "^~ /static/") == ["403", "405"]
+    assert told({"locations": {"/": ADMIN}}, "^~ /static/") == ["401", "405"]
+    assert told(auth, "^~ /other/") == ["401", "403", "405"]
+    free = {"basic_auth": {"users": {"a": "b"}, "except": ["/static/"]}}
+    assert told(free, "^~ /static/") == ["401", "403", "405"]
+
+
 def test_addresses_that_lead_elsewhere() -> None:
     text = site({
         "redirects": {
