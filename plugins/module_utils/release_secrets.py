@@ -41,8 +41,10 @@ def stored(layout: Layout, names: Collection[str]) -> dict[str, str]:
     """Return those of the secrets that the host has made already."""
     found = {}
     for name in names:
-        if text := _text(f"{layout.secrets}/{name}"):
-            found[name] = text
+        with contextlib.suppress(FileNotFoundError):
+            # Another error must end the deploy: a secret that can't be read would be made anew, and its data be lost.
+            if text := _read(f"{layout.secrets}/{name}"):
+                found[name] = text
     return found
 
 
@@ -152,7 +154,11 @@ def _own_directory(path: str, group: int, mode: int) -> None:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
-            return stream.read()
+        return _read(path)
     except OSError:
         return ""
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+        return stream.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import html
 import json
 import os
@@ -47,6 +48,19 @@ def test_what_is_made_is_kept_for_root_alone(layout: Layout) -> None:
     assert {mode(f"{layout.secrets}/{name}") for name in ("MADE", "OTHER")} == {0o600}
     longer = {**APP, "generated": {"MADE": 64}}
     assert secrets.settled(layout, longer, [])[0] == {"MADE": values["MADE"]}
+
+
+def test_a_secret_that_can_not_be_read_is_not_made_anew(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = secrets.settled(layout, APP, [])[0]
+
+    def broken(*dummy: Any, **dummy_: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.open", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            secrets.stored(layout, ["MADE"])
+    assert secrets.settled(layout, APP, []) == (before, [])
 
 
 def test_a_prediction_makes_nothing(layout: Layout) -> None:
