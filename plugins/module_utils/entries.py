@@ -129,7 +129,7 @@ def _check_value(
     if kind == "str" and isinstance(value, bool):
         value = _bare_word(value, choices or ())
     if fault := _fault(kind, value):
-        return None, [_wrong_type(path, value, kind, secret=bool(option.get("no_log")), instead=fault)]
+        return None, [_wrong_type(path, value, kind, secret=_holds_secret(option), instead=fault)]
     if kind == "list":
         return _check_list(points, option, value, path)
     if kind == "dict" and "options" in option:
@@ -143,6 +143,11 @@ def _check_value(
     return value, []
 
 
+def _holds_secret(option: Mapping[str, Any]) -> bool:
+    """Tell whether a value may be a secret, or was meant for a key below that is one: ``basic_auth: anna:word``."""
+    return bool(option.get("no_log")) or any(_holds_secret(below) for below in (option.get("options") or {}).values())
+
+
 def _bare_word(value: bool, choices: Collection[Any]) -> Any:
     """Return the choice that was written without quotes, as ``off``, if it can only have been that one."""
     meant = [word for word in _BARE[value] if word in choices]
@@ -154,7 +159,10 @@ def _check_list(
 ) -> tuple[Any, list[Problem]]:
     cleaned: list[Any] = []
     problems: list[Problem] = []
-    element = {"type": option.get("elements", "raw"), **{k: option[k] for k in ("options", "choices") if k in option}}
+    element = {
+        "type": option.get("elements", "raw"),
+        **{k: option[k] for k in ("options", "choices", "no_log") if k in option},
+    }
     for index, item in enumerate(value):
         where = f"{path}[{index}]"
         checked, found = _check_value(points, "", element, item, where, False)

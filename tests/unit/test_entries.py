@@ -168,6 +168,18 @@ def test_a_value_that_must_not_be_logged_is_not_in_the_message() -> None:
     assert "918273645" not in str(problems[0])
 
 
+def test_a_secret_in_the_place_of_the_dictionary_around_it_is_not_in_the_message() -> None:
+    below = {"type": "dict", "options": {"user": {"type": "str"}, "word": {"type": "str", "no_log": True}}}
+    words = {"type": "list", "elements": "str", "no_log": True}
+    points: dict[str, Any] = {
+        "entry": {"login": below, "deeper": {"type": "dict", "options": {"login": below}}, "words": words}
+    }
+    for said in ({"login": "anna:918273645"}, {"deeper": "anna:918273645"}, {"words": [918273645]}):
+        _checked, problems = check_entries(points, {"one": said}, "things")
+        assert [problem.rule for problem in problems] == ["wrong-type"]
+        assert "918273645" not in str(problems[0])
+
+
 @pytest.mark.parametrize("value", [None, [], "x", 5])
 def test_entries_are_a_dictionary(value: Any) -> None:
     _checked, problems = check_entries(POINTS, value, "things")
