@@ -29,6 +29,8 @@ _CALLS = {
 # How many lines above an error are looked at.
 _ABOVE = 6
 _CALL = re.compile(rf"\b({'|'.join(_CALLS)})\(")
+# A kernel without IPv6 says the same, and no directive helps.
+_IPV6 = re.compile(r"AF_INET6|\bipv6\b|\[::|['\"]::", re.IGNORECASE)
 _MEMORY_CALL = re.compile(r"\bmmap\(|\bmprotect\(|PROT_EXEC")
 # systemd 252 names the path as it mounts it.
 _MOUNTS = r"Failed to set up mount namespacing: (?:/run/systemd/unit-root)?(?P<path>/[^:\n]+): No such file"
@@ -92,6 +94,8 @@ def _family(dummy: re.Match[str], said: Said) -> str:
         return ""
     if "AF_INET" not in allowed or said.on("PrivateNetwork"):
         return _NO_NETWORK
+    if _IPV6.search(said.above):
+        return ""
     wider = " ".join([*allowed, "AF_NETLINK"])
     text = "RestrictAddressFamilies leaves the internet and unix sockets; for the list of network interfaces"
     return f'{text} set systemd: {{Service: {{RestrictAddressFamilies: "{wider}"}}}}'

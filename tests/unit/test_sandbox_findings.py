@@ -258,6 +258,12 @@ def test_the_words_of_a_cure_can_be_written_into_the_inventory(
         (["OSError: [Errno 30] Read-only file system: '/mnt/x'"], {"systemd": {"hardening": "off"}}),
         (["No such file or directory: '/proc/meminfo'"], {"systemd": {"hardening": "standard"}}),
         (["No such file or directory: '/proc/1234/stat'"], {}),
+        (["No such file or directory: '/proc/1234'"], {}),
+        (["No such file or directory: '/dev/shm/sem.1'"], {}),
+        (
+            ["  socket.socket(socket.AF_INET6)", "OSError: [Errno 97] Address family not supported by protocol"],
+            {},
+        ),
         (["No usable sandbox!"], {"systemd": {"hardening": "standard"}}),
         (["status=31/SYS"], {}),
         (["RuntimeError: can't start new thread"], {}),
@@ -290,6 +296,25 @@ def test_one_cure_is_named_once_and_no_more_than_what_matched_is_quoted() -> Non
     lines = ["token=hunter22 FileNotFoundError: [Errno 2] No such file or directory: '/proc/meminfo' token=hunter22"]
     (found,) = sandbox_findings("blog", lines * 3, service())
     assert found.evidence == "it said: No such file or directory: '/proc/meminfo'"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Read-only file system: '/data/x], User: [root/y'",
+        "Read-only file system: '/tmp/../root/.ssh/x'",
+        "Read-only file system: '//root/.ssh/x'",
+        "Read-only file system: '/proc/sys/vm/x'",
+        "Read-only file system: 'x]}, User: [root/y'",
+        "No such file or directory: '/dev/x rw\", User: \"root'",
+        "No such file or directory: '/dev/../etc/shadow'",
+    ],
+)
+def test_what_an_application_says_opens_nothing_of_the_system(line: str) -> None:
+    for found in sandbox_findings("blog", [line], service()):
+        assert "say shared: [data]" in found.fix
+        assert "systemd:" not in found.fix
+        assert "User" not in found.fix
 
 
 def test_every_rule_has_a_case() -> None:
