@@ -86,6 +86,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
     """Return what the template of one site reads, in the words of nginx."""
     site, variable = with_hsts(site), identifier(name)
     trusted = site["trusted_proxies"]
+    scheme = f"$nginx_sites_scheme_{variable}" if trusted else "$scheme"
     limits = {"": site.get("rate_limit"), **{url: item.get("rate_limit") for url, item in site["locations"].items()}}
     zones = {url: zone(name, url, limit) for url, limit in limits.items() if limit and limit["rate"]}
     headers = Headers(name, site)
@@ -95,7 +96,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         alias["closed_pages"] = closed_pages(alias, pages["error_pages"], site.get("basic_auth"))
     return {
         "name": name,
-        **tls_view(site, ipv6=ipv6),
+        **tls_view(site, ipv6=ipv6, scheme=scheme),
         "server_names": [server_name.lower() for server_name in site["server_names"]],
         "upstream": f"http://{site['upstream']}",
         "aliases": aliases,
@@ -118,7 +119,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "trusted_proxies": trusted,
         "trusted": f"$nginx_sites_trusted_{variable}" if trusted else "",
         "access_log": _access_log(name, site),
-        "scheme": f"$nginx_sites_scheme_{variable}" if trusted else "$scheme",
+        "scheme": scheme,
         "extra": site["extra"].strip("\n").splitlines(),
     }
 

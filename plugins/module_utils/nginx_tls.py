@@ -89,8 +89,8 @@ def tls_files(sites: Mapping[str, Entry], *, catch_all: bool, ipv6: bool) -> dic
     return files
 
 
-def tls_view(site: Entry, *, ipv6: bool) -> dict[str, Any]:
-    """Return what the templates of a site read of TLS, and of names that lead to it.
+def tls_view(site: Entry, *, ipv6: bool, scheme: str = "$scheme") -> dict[str, Any]:
+    """Return what the templates of a site read of TLS, and of names that lead to it. ``scheme``: the visitor's.
 
     listens   plain addresses of the site itself
     secure    addresses with TLS, and ``tls`` what belongs there; empty without it
@@ -103,7 +103,7 @@ def tls_view(site: Entry, *, ipv6: bool) -> dict[str, Any]:
     moved = []
     if redirected and plain:
         moved.append(_server(_names(site["server_names"]), plain, [], f"https://$host{_port(tls)}", suffix))
-    moved += _from_other_names(site, plain, secure, ipv6)
+    moved += _from_other_names(site, plain, secure, ipv6, scheme)
     return {
         "listens": [] if redirected else [listen + suffix for listen in plain],
         "secure": secure,
@@ -115,7 +115,9 @@ def tls_view(site: Entry, *, ipv6: bool) -> dict[str, Any]:
     }
 
 
-def _from_other_names(site: Entry, plain: list[str], secure: list[str], ipv6: bool) -> list[dict[str, Any]]:
+def _from_other_names(
+    site: Entry, plain: list[str], secure: list[str], ipv6: bool, scheme: str
+) -> list[dict[str, Any]]:
     """Return the servers of the names that lead to the first one, in one step."""
     if not site["redirect_from"]:
         return []
@@ -126,7 +128,13 @@ def _from_other_names(site: Entry, plain: list[str], secure: list[str], ipv6: bo
         apart: tuple[tuple[list[str], list[str]], ...] = ((plain, []), ([], secure))
         return [_server(names, *where, target) for where in apart if any(where)]
     return [
-        _server(names, listens([port], ipv6), [], f"$scheme://{first}" + ("" if port == 80 else f":{port}"))
+        # Behind a proxy the port of this host is not the visitor's.
+        _server(
+            names,
+            listens([port], ipv6),
+            [],
+            f"{scheme}://{first}" + ("" if port == 80 or site["trusted_proxies"] else f":{port}"),
+        )
         for port in sorted(set(site["listen"]))
     ]
 

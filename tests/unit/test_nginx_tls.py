@@ -82,6 +82,13 @@ def test_other_names_work_without_tls_on_each_port() -> None:
     assert targets == ["$scheme://x.test$request_uri", "$scheme://x.test:8080$request_uri"]
 
 
+def test_other_names_keep_to_the_scheme_that_a_trusted_proxy_names() -> None:
+    behind = {"redirect_from": ["www.x.test"], "listen": [8080], "trusted_proxies": ["192.0.2.1"]}
+    (target,) = re.findall(r"return 308 (\S+);", site(behind))
+    assert target == "$nginx_sites_scheme_x://x.test$request_uri"
+    assert "map $nginx_sites_trusted_x$http_x_forwarded_proto $nginx_sites_scheme_x {" in site(behind)
+
+
 def test_hsts_is_in_every_place_that_adds_a_header() -> None:
     tls = {**TLS, "hsts": 600, "hsts_subdomains": True}
     text = site({"tls": tls, "aliases": {"/static/": "/srv/x"}})
