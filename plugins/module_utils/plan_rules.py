@@ -81,7 +81,7 @@ RULES = {
     "static-cache": "what browsers keep of static files is said of static paths, in seconds",
     "static-code": "static files are not the application's own code",
     "static-location": "a path is either static or a location",
-    "static-shared": "what is served from shared is listed there",
+    "static-shared": "what is served from shared is listed there, and has a static path of its own",
     "static-target": "static files come from a directory of the source, of shared or of a package",
     "static-url": "a static path begins and ends with a slash",
     "supply": "what the inventory demands of code and packages is kept by every application",

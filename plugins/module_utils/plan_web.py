@@ -112,6 +112,7 @@ def check_static(report: Report, entry: Entry) -> None:
                 f"'{url}' is under nginx.locations too: decide who answers, and remove the other",
             )
         _check_target(report, key, target, entry)
+        _check_shared_within(report, url, target, entry)
 
 
 def _check_target(report: Report, key: str, target: str, entry: Entry) -> None:
@@ -134,6 +135,20 @@ def _check_target(report: Report, key: str, target: str, entry: Entry) -> None:
         report.add("static-shared", key, f"'{name}' is no shared directory: add it to the list under shared")
     elif kind == "src" and any(below(path, name) for name in entry["shared"]):
         report.add("static-target", key, f"'{path}' is shared, not part of the source: write 'shared:{path}'")
+
+
+def _check_shared_within(report: Report, url: str, target: str, entry: Entry) -> None:
+    """A shared directory in a static one of the source is served as what it is: the application may put links there,
+    which nginx follows in files of the source, to whatever it can read itself.
+    """
+    kind, dummy, path = target.partition(":")
+    for name in entry["shared"] if kind == "src" else ():
+        if below(path, name) or not below(name, path):
+            continue
+        own = f"{url.rstrip('/')}/{name.removeprefix(path).strip('/')}/"
+        if not str(entry["static"].get(own, "")).startswith("shared:"):
+            text = f"'{name}' in it is shared, so visitors are to get it apart: add '{own}': 'shared:{name}/'"
+            report.add("static-shared", f"static.{url}", text)
 
 
 def check_nginx(report: Report, entry: Entry) -> None:

@@ -73,6 +73,16 @@ def test_code_is_no_static_file(target: str, wsgi: str, held: bool) -> None:
     )
 
 
+def test_what_is_shared_within_a_static_directory_has_a_path_of_its_own() -> None:
+    source = {"/static/": "src:static/"}
+    wrong = [("static-shared", "static./static/")]
+    for name in ("static/uploads", "static/a/b"):
+        assert blog(static=source, shared=[name]) == wrong
+    assert blog(static=source | {"/static/uploads/": "src:other/"}, shared=["static/uploads"]) == wrong
+    assert blog(static=source | {"/static/uploads/": "shared:static/uploads/"}, shared=["static/uploads"]) == []
+    assert blog(static=source, shared=["static-data", "media"]) == []
+
+
 def test_the_development_server_is_for_inventories_that_say_so() -> None:
     made = make_plan(SPEC, {"blog": {**GOOD, "server": "flask"}}, allow_dev_server=True)["releases"]["blog"]
     assert made["server"]["type"] == "flask"
