@@ -21,6 +21,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_in
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_app import DEBUG_VARIABLES
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_web import page_facts, socket_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_heard import last_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_run import systemd_run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets import PLACEHOLDERS
@@ -28,7 +29,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
@@ -165,13 +165,11 @@ def _inside(layout: Layout, live: str, record: Mapping[str, Any], wanted: Mappin
     unit = f"flaskworks-run.{layout.app}.doctor-{os.getpid()}.service"
     made = {**command, "properties": [*properties, *NOTHING_WRITTEN]}
     words = [f"{layout.release(live)}/venv/bin/python", "-", json.dumps(order)]
-    done = run(
-        systemd_run(made, unit, words, terminal=False),
-        input=inspect.getsource(doctor_inside),
-        timeout=LOADED_WITHIN + 10,
+    told = last_words(
+        systemd_run(made, unit, words, terminal=False), LOADED_WITHIN + 10, inspect.getsource(doctor_inside)
     )
     try:
-        answer = said.inside(done.stdout)
+        answer = said.inside(told)
     except ValueError:
         return {"error": f"its code gave no answer within {LOADED_WITHIN} s, or ended the process"}
     if "error" in answer:
@@ -190,7 +188,7 @@ def _words(layout: Layout, live: str, record: Mapping[str, Any], since: str) -> 
     lines: list[str] = []
     begin = max(said.aware(since).timestamp(), time.time() - LOOKED_BACK)
     for words in log_words(names, since=begin):
-        lines += run([*words, "--output=cat"], timeout=LOADED_WITHIN).stdout.splitlines()[-MOST_LINES:]
+        lines += last_words([*words, "--output=cat"], LOADED_WITHIN).splitlines()[-MOST_LINES:]
     if (log := str(record.get("error_log") or "")).startswith("/"):
         lines += said.lines_since(log_since(log, 0), since)
     return {"lines": lines, "service": read_service(unit)}

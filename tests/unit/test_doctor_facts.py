@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_facts_app, doctor_facts_web, doctor_inside
+from ansible_collections.flaskworks.deploy.plugins.module_utils import (
+    doctor_facts_app,
+    doctor_facts_web,
+    doctor_heard,
+    doctor_inside,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import kinds_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
@@ -281,6 +286,16 @@ def test_an_application_can_not_hide_the_rest_of_the_host(monkeypatch: pytest.Mo
     assert found["evil"]["status"] == {"a": 1}
     assert found["evil"]["missing"]
     assert "canary" not in str(found)
+
+
+def test_only_the_last_words_of_a_program_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_heard, "MOST", 1000)
+    program = "import sys; given = sys.stdin.read(); print('x' * 300000, file=sys.stderr); print('x' * 300000 + given)"
+    assert doctor_heard.last_words([sys.executable, "-c", program], 60, "canary") == "x" * 993 + "canary\n"
+    began = time.monotonic()
+    assert doctor_heard.last_words([sys.executable, "-c", "while True: print('y')"], 1) == "y\n" * 500
+    assert doctor_heard.last_words(["/bin/sleep", "60"], 0.2, "not read") == ""
+    assert time.monotonic() - began < 30
 
 
 def test_a_page_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
