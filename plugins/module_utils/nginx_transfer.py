@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_locations import inherited
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import (
     BUFFER_SIZE,
     DAY,
@@ -27,7 +28,6 @@ _YEAR = 365 * DAY
 # Eight and more hexadecimal digits, letters and figures among them (a date has no letters), behind '.', '-' or '_' and
 # before an ending: main.55e7cbb9.css.
 _HASHED = r"[._-](?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}(\.[A-Za-z0-9]{1,8}){1,2}$"
-_IMMUTABLE = "public, max-age=31536000, immutable"
 # A file that one directory of a list lacks is looked for below this (nginx_locations).
 _NEXT = "^(//next)*"
 
@@ -131,8 +131,13 @@ def cache_map(site: Entry) -> list[tuple[str, str]]:
     cache = site["static_cache"]
     if not cache["enabled"]:
         return []
-    others = f"public, max-age={cache['others']}" if cache["others"] else "no-cache"
-    found = [("~" + _NEXT + re.escape(url), _IMMUTABLE) for url in sorted(cache["immutable"], key=len, reverse=True)]
+    # "public" lets a cache on the way show to all what somebody got for a password (RFC 9111, section 3.5).
+    around = [inherited(directory(url), site["locations"]) for url in site["aliases"]]
+    closed = site.get("basic_auth") or any(over.get("allow") or over.get("deny") for over in around)
+    whose = "private" if closed else "public"
+    immutable = f"{whose}, max-age={_YEAR}, immutable"
+    others = f"{whose}, max-age={cache['others']}" if cache["others"] else "no-cache"
+    found = [("~" + _NEXT + re.escape(url), immutable) for url in sorted(cache["immutable"], key=len, reverse=True)]
     found += [("~" + _NEXT + re.escape(directory(url)), others) for url in sorted(site["uploads"])]
-    found += [("~" + _HASHED, _IMMUTABLE), ("default", others)]
+    found += [("~" + _HASHED, immutable), ("default", others)]
     return [(pattern if pattern == "default" else quoted(pattern), quoted(value)) for pattern, value in found]

@@ -330,6 +330,17 @@ def test_only_files_with_a_hash_in_their_name_are_kept_for_ever(uri: str, kept: 
             break
 
 
+def test_no_cache_on_the_way_shows_what_is_guarded() -> None:
+    static = {"aliases": {"/static/": "/s"}, "static_cache": {"others": 60}}
+    assert '"public, max-age=31536000, immutable";' in site(static)
+    for guarded in ({"basic_auth": {"users": {"a": "b"}}}, {"locations": {"/": ADMIN}}):
+        text = site(static | guarded)
+        assert '"private, max-age=31536000, immutable";' in text
+        assert 'default "private, max-age=60";' in text
+        assert "public" not in text
+    assert "private" not in site(static | {"locations": {"/admin/": ADMIN}})
+
+
 def test_static_files_say_nothing_about_caches_when_told_so() -> None:
     aliases = {"/static/": "/s"}
     assert "Cache-Control $" in site({"aliases": aliases})
