@@ -25,6 +25,8 @@ _NOT_HERE = re.compile(
 _NOT_HIDDEN = re.compile("connection|content-(length|type)|location|set-cookie|transfer-encoding|x-request-id")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+# Where a directive begins, so that one behind a '#' is none.
+_BY_HAND = re.compile(r"(?:^|[;{}])\s*add_header\s+[\"']?([A-Za-z0-9-]+)", re.MULTILINE)
 # nginx reads no word of over 4096 bytes (NGX_CONF_BUFFER), and a backslash becomes two.
 _VALUE_LENGTH = 2000
 
@@ -80,7 +82,7 @@ class Headers:
         self._identifier = identifier(name)
         self._hidden = {header.lower() for header in site["hide_headers"]}
         # A line by hand takes the place of a default.
-        by_hand = {header.lower() for header in re.findall(r"add_header\s+[\"']?([A-Za-z0-9-]+)", site["extra"])}
+        by_hand = {header.lower() for header in _BY_HAND.findall(site["extra"])}
         defaults = {header: value for header, value in DEFAULTS.items() if header.lower() not in by_hand}
         self._site = _merged(defaults, site["headers"])
 

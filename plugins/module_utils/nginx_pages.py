@@ -121,7 +121,7 @@ def error_pages(name: str, site: Entry) -> list[dict[str, str]]:
         status: page["page"] if page.get("page") else f"{PLACE}/{_file(status, page)}"
         for status, page in site["error_pages"].items()
     }
-    by_hand = " ".join(re.findall(r"error_page([^;]*)", site["extra"]))
+    by_hand = " ".join(re.findall(r"(?m)(?:^|[;{}])\s*error_page([^;]*)", site["extra"]))
     for status in UNREACHABLE if site["retry_page"] else ():
         if status not in by_hand:
             pages.setdefault(status, "@nginx_sites_retry")

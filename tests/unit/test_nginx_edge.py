@@ -272,6 +272,12 @@ def test_a_line_by_hand_takes_the_place_of_a_default() -> None:
     text = site({"extra": "add_header x-frame-options DENY;\nerror_page 502 504 /down.html;"})
     assert [name for name in added(text) if name.lower() == "x-frame-options"] == ["x-frame-options"]
     assert "@nginx_sites_retry" not in text
+    commented = site({"extra": "# add_header X-Frame-Options DENY;\n#error_page 502 504 /down.html;"})
+    assert "X-Frame-Options" in added(commented)
+    assert "error_page 502 @nginx_sites_retry;" in commented
+    inline = site({"extra": "location /e { add_header X-Frame-Options ''; }\n  error_page 502 504 /down.html;"})
+    assert "X-Frame-Options $" not in inline
+    assert "@nginx_sites_retry" not in inline
 
 
 def test_what_restricts_visitors_holds_below_as_well() -> None:
