@@ -359,6 +359,10 @@ def test_compressed_copies_are_looked_for_where_a_release_made_them() -> None:
     text = site({**entry, "static_compressed": ["gzip", "brotli"]})
     assert text.count("gzip_static on;\n        brotli_static on;") == 2
     assert "_static on" not in block(text, "^~ /media/") + site(entry)
+    # Else a cache on the way gives the copy to a browser that can't read it.
+    alone = site({**entry, "static_compressed": ["gzip"], "gzip": {"enabled": False}})
+    assert "    gzip off;\n" in alone
+    assert "    gzip_vary on;\n" in alone
 
 
 def test_pages_are_files_so_that_no_character_needs_care() -> None:
