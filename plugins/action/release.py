@@ -25,7 +25,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run impo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import filled, marker_of, unknown_names
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import pack_source, source_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import NOT_FOR_PRODUCTION
-from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import clean_lines
+from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import visible
 from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import hint
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import index_addresses
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import pack_wheelhouse, wheelhouse_digest
@@ -322,7 +322,7 @@ def _with_failures(result: dict[str, Any], failures: list[dict[str, Any]]) -> di
     if not failures:
         return result
     # The last lines of a log are among the words, and the application wrote them.
-    texts = [clean_lines(failure.get("msg", "")) for failure in failures]
+    texts = [visible(str(failure.get("msg", ""))) for failure in failures]
     for text in texts:
         display.display(box(text), color="red")
     return {**result, "failed": True, "msg": "\n\n".join(texts), "step": failures[0].get("step", "")}

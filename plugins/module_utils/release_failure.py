@@ -12,6 +12,8 @@ import shlex
 import urllib.parse
 from collections.abc import Iterable
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import visible
+
 # Shorter values ("1", "yes") would black out half of any text, and hide nothing.
 SHORTEST_SECRET = 4
 SHORTEST_HIDDEN = 8
@@ -103,7 +105,9 @@ def failure_report(
     if listed := list(cures):
         parts.append("What it lacks, and how it gets that:\n" + _indented("\n".join(listed)))
     parts.append(standing)
-    return scrub("\n".join(parts), secrets)
+    hidden = list(secrets)
+    # Before, for secrets that hold what is not shown; and after, for those that had colours between their letters.
+    return scrub(visible(scrub("\n".join(parts), hidden)), hidden)
 
 
 def _indented(text: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -35,10 +36,11 @@ def clean(text: object) -> str:
     return "".join("\ufffd" if _is_unseen(character) else character for character in " ".join(str(text).split()))
 
 
-def clean_lines(text: object) -> str:
-    """Return a text of several lines in the same way; how they are indented stays."""
-    lines = [line.expandtabs() for line in str(text).splitlines()]
-    return "\n".join("".join("\ufffd" if _is_unseen(character) else character for character in line) for line in lines)
+def visible(text: str) -> str:
+    """Return lines that move no cursor and have no colours: what a program says may hold anything."""
+    return "".join(
+        "\ufffd" if one not in "\n\t" and _is_unseen(one) else one for one in re.sub(r"\x1b\[[0-9;]*m", "", text)
+    )
 
 
 def json_text(data: object) -> str:

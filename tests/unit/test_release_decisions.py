@@ -418,6 +418,15 @@ def test_a_failure_names_step_cause_words_and_what_serves() -> None:
     assert "not there" in standing_of("x-1", "x-2", "")
 
 
+def test_a_failing_program_can_not_paint_on_the_terminal() -> None:
+    words = "\x1b]0;title\x07\x1b[31mred\x1b[0m \x9b2J\u202e\tgr\u00fcn\x7f\nhun\x1b[1mter2\x1b[0m2-hunter22"
+    report = failure_report("blog", "probe", "500", words, words, "x", iter(["hunter22-hunter22", "a\x07bcd"]))
+    assert not set(report) & set("\x1b\x07\x9b\x7f\u202e")
+    assert "red " in report
+    assert "\tgr\u00fcn" in report
+    assert "hunter22" not in report
+
+
 def test_a_command_gets_the_sandbox_but_not_the_life_of_the_service() -> None:
     service = {
         "Type": "notify",
