@@ -38,9 +38,8 @@ def clean(text: object) -> str:
 
 def visible(text: str) -> str:
     """Return lines that move no cursor and have no colours: what a program says may hold anything."""
-    return "".join(
-        "\ufffd" if one not in "\n\t" and _is_unseen(one) else one for one in re.sub(r"\x1b\[[0-9;]*m", "", text)
-    )
+    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line.expandtabs()) for line in text.splitlines())
+    return "\n".join("".join("\ufffd" if _is_unseen(one) else one for one in line) for line in lines)
 
 
 def json_text(data: object) -> str:

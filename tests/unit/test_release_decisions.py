@@ -423,7 +423,7 @@ def test_a_failing_program_can_not_paint_on_the_terminal() -> None:
     report = failure_report("blog", "probe", "500", words, words, "x", iter(["hunter22-hunter22", "a\x07bcd"]))
     assert not set(report) & set("\x1b\x07\x9b\x7f\u202e")
     assert "red " in report
-    assert "\tgr\u00fcn" in report
+    assert "   gr\u00fcn" in report
     assert "hunter22" not in report
 
 
