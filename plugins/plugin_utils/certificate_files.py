@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Certificates and keys on the controller: read, and checked before any host sees them.
 
-ansible-core needs the library cryptography as well, so a controller has it; a host may not.
+ansible-core needs the library cryptography as well, so a controller has it. It is imported where it is used: what looks
+at plugins, such as ansible-test, may do without.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_certificate 
     pair_faults,
     read_chain,
 )
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 _CERTIFICATES = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
@@ -83,6 +81,9 @@ def _place(value: str) -> str:
 
 
 def _chain_faults(texts: Mapping[str, str], names: list[str], now: datetime.datetime) -> Iterator[str]:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
     try:
         chain = read_chain(texts["certificate"])
     except CertificateError as error:
@@ -104,6 +105,10 @@ def _chain_faults(texts: Mapping[str, str], names: list[str], now: datetime.date
 
 
 def _key_faults(texts: Mapping[str, str]) -> Iterator[str]:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
     try:
         key = load_pem_private_key(texts["key"].encode(), password=None)
     except TypeError:

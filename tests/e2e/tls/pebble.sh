@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # A local authority: Debian's pebble in strict mode, which looks names up in /etc/hosts and asks on port 80.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
