@@ -10,12 +10,16 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import utc_now
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import unreachable
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_set import server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_store import (
+    STAGING,
     lineage_exists,
+    lineage_folder,
     lineage_of,
     lineage_server,
+    usable,
 )
 
 # An authority may take its time with many names; seconds.
@@ -56,6 +60,14 @@ def certbot_argv(name: str, entry: Mapping[str, Any], webroot: str) -> list[str]
 
 def issue(name: str, entry: Mapping[str, Any], webroot: str) -> None:
     """Get one certificate. Raises FileSetError in words; then whatever was there before is there still."""
+    held = usable(lineage_folder(name))
+    trial = server_of(entry) == STAGING and lineage_server(name) not in ("", STAGING)
+    if trial and held and held.leaf.not_after > utc_now():
+        raise FileSetError(
+            f"the site has a certificate that browsers trust, until {held.leaf.not_after:%Y-%m-%d}; one of the staging"
+            " authority would shut out everybody whose browser insists on TLS: take staging away, and try with a site"
+            " of another name"
+        )
     if entry.get("check", True) and (faults := unreachable(entry["names"], webroot)):
         lines = [*faults, "The authority was not asked, as it would find the same and count it as a failure."]
         raise FileSetError("\n".join(lines))

@@ -199,12 +199,15 @@ def test_certbot_is_told_all_it_would_ask(host: Path) -> None:
     assert argv[argv.index("--server") + 1] == "https://acme.test/dir"
     assert "--register-unsafely-without-email" in argv
     assert not {"--force-renewal", "--break-my-certs"} & set(argv)
-    certbot_has("blog", own(), tls_store.PRODUCTION)
+    certbot_has("blog", issue("blog.test", ["blog.test"], by=MIDDLE, now=tls_issue.utc_now()), tls_store.PRODUCTION)
     again = tls_issue.certbot_argv("blog", {**ACME, "directory": "", "email": "ops@x.test"}, "/w")
     assert "--force-renewal" in again
     assert "--break-my-certs" not in again
     assert again[again.index("--email") + 1] == "ops@x.test"
-    staging = tls_issue.certbot_argv("blog", {**ACME, "directory": "", "staging": True}, "/w")
+    trial = {**ACME, "directory": "", "staging": True}
+    with pytest.raises(FileSetError, match="take staging away"):
+        tls_issue.issue("blog", trial, "/w")
+    staging = tls_issue.certbot_argv("blog", trial, "/w")
     assert staging[staging.index("--server") + 1] == tls_store.STAGING
     assert "--break-my-certs" in staging
 
