@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_issue, tls_set, tls_store
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, Wanted
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, utc_now
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import unreachable
 from unit.authority import CHAIN, MIDDLE, NOW, SITE, Issued, issue
 
@@ -199,7 +199,7 @@ def test_certbot_is_told_all_it_would_ask(host: Path) -> None:
     assert argv[argv.index("--server") + 1] == "https://acme.test/dir"
     assert "--register-unsafely-without-email" in argv
     assert not {"--force-renewal", "--break-my-certs"} & set(argv)
-    certbot_has("blog", issue("blog.test", ["blog.test"], by=MIDDLE, now=tls_issue.utc_now()), tls_store.PRODUCTION)
+    certbot_has("blog", issue("blog.test", ["blog.test"], by=MIDDLE, now=utc_now()), tls_store.PRODUCTION)
     again = tls_issue.certbot_argv("blog", {**ACME, "directory": "", "email": "ops@x.test"}, "/w")
     assert "--force-renewal" in again
     assert "--break-my-certs" not in again
