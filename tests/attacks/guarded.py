@@ -39,6 +39,9 @@ AROUND = (
     "{F}..\\{p}",
     "{F}..%5c{p}",
     "{F}x/../..{P}",
+    "{P}/..{F}",
+    "{P}/%2e%2e{F}",
+    "{P}/x/../..{F}",
     "http://{H}{P}",
     "http://{H}/{P}",
 )
@@ -54,13 +57,13 @@ CLOSED = "401 or 403, another page, or no answer; never the guarded one"
 
 
 def reached(site: Site, target: str, guarded: str, *lines: str, method: str = "GET") -> Seen:
-    """Ask, and see whether the application answered for the guarded part, as it reads the path itself."""
+    """Ask, and see whether the application answered for the guarded part, whether it resolves dots in paths or not."""
     words = {"P": guarded, "p": guarded[1:], "F": "/open/", "H": site.host}
     head = [f"{method} {target.format(**words)} HTTP/1.1", f"Host: {site.host}", "Connection: close"]
     data = "\r\n".join([*head, *(line.format(**words) for line in lines), "", ""])
     answer = site.one(data.encode("latin-1"))
-    path = posixpath.normpath(re.sub("/+", "/", str(answer.json().get("path", "/-"))))
-    inside = path == guarded or path.startswith(f"{guarded}/")
+    path = re.sub("/+", "/", str(answer.json().get("path", "/-")))
+    inside = any(each == guarded or each.startswith(f"{guarded}/") for each in (path, posixpath.normpath(path)))
     return Seen(f"{answer}{', for ' + path if answer.json() else ''}", not inside)
 
 
@@ -120,7 +123,7 @@ def paths(field: Field) -> Seen:
     forms = ("/limited", "//limited", "/./limited", "/%6cimited", "/x/../limited")
     got = [field["mirror"].get(forms[number % len(forms)]) for number in range(60)]
     answered = sum(answer.status == 200 for answer in got)
-    return Seen(f"{answered} of 60 answered", answered <= 15)
+    return Seen(f"{answered} of 60 answered", 0 < answered <= 15)
 
 
 @attack(
@@ -132,7 +135,7 @@ def behind(field: Field) -> Seen:
     site = field["proxied by a trusted one"]
     lines = [f"X-Forwarded-For: 6.6.6.{number}, {FAKE}" for number in range(60)]
     answered = sum(site.get("/limited", line).status == 200 for line in lines)
-    return Seen(f"{answered} of 60 answered", answered <= 15)
+    return Seen(f"{answered} of 60 answered", 0 < answered <= 15)
 
 
 def _split(path: str) -> Try:
