@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
@@ -21,15 +22,32 @@ _RENEW = {
 def certificates(facts: Mapping[str, Any]) -> list[Finding]:
     """Return what is wrong with the certificates among the facts of a host."""
     now = datetime.datetime.fromtimestamp(facts["time"], datetime.UTC)
-    return certificate_findings({name: app["status"].get("tls") for name, app in facts["apps"].items()}, now)
+    apps = facts["apps"]
+    shown = {name: (app.get("page") or {}).get("fingerprint") for name, app in apps.items()}
+    return certificate_findings({name: app["status"].get("tls") for name, app in apps.items()}, now, shown)
 
 
-def certificate_findings(facts: Mapping[str, Mapping[str, Any] | None], now: datetime.datetime) -> list[Finding]:
+def certificate_findings(
+    facts: Mapping[str, Mapping[str, Any] | None],
+    now: datetime.datetime,
+    shown: Mapping[str, str | None] = MappingProxyType({}),
+) -> list[Finding]:
     """Return what is wrong with the certificates of applications: name -> what certificate_facts returns.
 
-    An application without a certificate of its own (None) is none of its business. ``now`` has a time zone.
+    An application without a certificate of its own (None) is none of its business. ``now`` has a time zone; ``shown``
+    has the fingerprints of what visitors get, of those that were asked.
     """
-    return [found for app, said in sorted(facts.items()) if said for found in _of_one(app, said, now)]
+    mine = {app: said for app, said in sorted(facts.items()) if said}
+    loaded = {app: said.get("fingerprint") or shown.get(app) for app, said in mine.items()}
+    stale = [_not_loaded(app) for app in mine if shown.get(app) not in (None, loaded[app])]
+    return stale + [found for app, said in mine.items() for found in _of_one(app, said, now)]
+
+
+def _not_loaded(app: str) -> Finding:
+    """Return what is wrong when a renewal could not be loaded: certbot says so in its own log alone."""
+    evidence = "nginx shows visitors another certificate than the one in its place: it has not read that one"
+    fix = "on the host: nginx -t says what keeps nginx from it; mend that, then systemctl reload nginx"
+    return Finding("error", app, "certificate-not-loaded", evidence, fix)
 
 
 def _of_one(app: str, facts: Mapping[str, Any], now: datetime.datetime) -> Iterable[Finding]:

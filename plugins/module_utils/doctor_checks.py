@@ -36,7 +36,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "certificate",
-        "dates, names, key and chain of each site's certificate, and who has signed it",
+        "dates, names, key and chain of each site's certificate, who has signed it, and whether nginx shows it",
         "browsers turn visitors away from a site whose certificate is not good",
         ("apps",),
         certificates,

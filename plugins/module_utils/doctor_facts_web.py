@@ -16,6 +16,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_sa
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import log_position, log_since
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import UnixConnection
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_certificate import fingerprint
 
 PATIENCE = 5.0
 # A file of the debugger itself, which it gives to everybody (werkzeug/debug/__init__.py, get_resource).
@@ -37,7 +38,9 @@ def page_facts(wanted: Mapping[str, Any], health: Mapping[str, Any], access_log:
     # Nobody but a trusted proxy may say this.
     headers = {"X-Forwarded-For": TEST_ADDRESS, "X-Real-IP": TEST_ADDRESS, "X-Tracking-ID": mark}
     try:
-        facts["status"], found, dummy = _get(_connection(port, bool(tls), host), host, path, headers)
+        first = _connection(port, bool(tls), host)
+        facts["status"], found, dummy = _get(first, host, path, headers)
+        facts["fingerprint"] = getattr(first, "fingerprint", None)
         for other in {path, "/"} - {path}:
             found += _get(_connection(port, bool(tls), host), host, other, {})[1]
         answer = _get(_connection(port, bool(tls), host), host, DEBUGGER, {})
@@ -75,7 +78,9 @@ def _connection(port: int, tls: bool, host: str) -> http.client.HTTPConnection:
 
 
 class _NamedConnection(http.client.HTTPSConnection):
-    """A connection to this host that asks for a site by its name (SNI)."""
+    """A connection to this host that asks for a site by its name (SNI). ``fingerprint``: of what it was shown."""
+
+    fingerprint: str | None = None
 
     def __init__(self, address: str, port: int, name: str, context: ssl.SSLContext) -> None:
         super().__init__(address, port, timeout=PATIENCE, context=context)
@@ -84,6 +89,7 @@ class _NamedConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._site)
+        self.fingerprint = fingerprint(self.sock.getpeercert(binary_form=True) or b"")
 
 
 def _get(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import hashlib
 import ipaddress
 import itertools
 import re
@@ -69,6 +70,11 @@ def covering(name: str, names: Iterable[str]) -> bool:
     """Tell whether one of a certificate's names, which are in lower case, stands for a host."""
     name, held = name.lower(), set(names)
     return name in held or ("." in name and f"*.{name.partition('.')[2]}" in held)
+
+
+def fingerprint(der: bytes) -> str:
+    """Return what a certificate is known by: its SHA-256, as C(openssl x509 -fingerprint -sha256) has it."""
+    return hashlib.sha256(der).hexdigest()
 
 
 def read_chain(pem: str) -> list[Certificate]:

@@ -11,6 +11,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_store
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_certificate import (
     CertificateError,
     chain_faults,
+    fingerprint,
     read_chain,
 )
 
@@ -28,6 +29,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
     placeholder   whether it is what stands in until the first certificate of an authority
     staging       whether it is of an authority that no browser trusts on purpose
     names, issuer, until (ISO 8601, UTC), days_left, self_signed
+    fingerprint   SHA-256 of the certificate, in hexadecimal digits
     late          whether it should have been renewed some time ago
     wanted        the names that it is to hold
     problems      check -> words: key, chain or unreadable
@@ -46,6 +48,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
         "until": None,
         "days_left": None,
         "self_signed": None,
+        "fingerprint": None,
         "late": None,
         "problems": {},
     }
@@ -63,6 +66,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
         until=leaf.not_after.strftime(_FORMAT),
         days_left=leaf.days_left(now),
         self_signed=leaf.self_issued,
+        fingerprint=fingerprint(leaf.der),
         late=store.is_late(leaf, now),
     )
     try:

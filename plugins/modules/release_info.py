@@ -120,8 +120,8 @@ apps:
     tls:
       description:
         - The certificate of its site, with C(mode), C(names), C(issuer), C(until) (ISO 8601), C(days_left), C(late),
-          C(self_signed), C(placeholder) (no authority has issued one yet), C(staging), C(wanted) (the names that it is
-          to hold) and C(problems) (C(key), C(chain), C(unreadable), in words).
+          C(self_signed), C(fingerprint) (SHA-256), C(placeholder) (no authority has issued one yet), C(staging),
+          C(wanted) (the names that it is to hold) and C(problems) (C(key), C(chain), C(unreadable), in words).
         - Null without TLS.
       type: dict
       returned: always

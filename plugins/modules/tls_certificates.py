@@ -121,7 +121,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal import Store
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, in_words, utc_now
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_make import make_pair
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_served import takes_certificates
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_served import not_loaded, takes_certificates
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_set import Desired, desire
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_store import CHAIN, names_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_text import asked_diff, shown_diff
@@ -204,7 +204,10 @@ def main() -> None:
             # What is not there yet was predicted with state prepared.
             outcome = Outcome(diff=[asked_diff(name, reason) for name, reason in desired.pending.items()])
         else:
-            outcome = run.apply(desired, [f"nginx has not read the new certificate of {name}" for name in run.issued])
+            unread = {*run.issued, *not_loaded(entries)}
+            outcome = run.apply(
+                desired, [f"nginx has not read the new certificate of {name}" for name in sorted(unread)]
+            )
         if given["state"] == "issued" and not module.check_mode:
             run.forget(desired.lineages)
     except FileSetError as error:

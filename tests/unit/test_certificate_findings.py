@@ -38,3 +38,17 @@ def test_each_fault_is_found_once(facts: dict[str, Any], level: str, check: str,
     assert (found.level, found.app, found.check) == (level, "x", check)
     assert words in found.evidence
     assert found.fix
+
+
+def test_a_renewal_that_nginx_has_not_loaded_is_found() -> None:
+    """certbot's hook leaves out what `nginx -t` refuses, and says so in certbot's log alone."""
+    (found,) = certificate_findings({"x": {**GOOD, "fingerprint": "new"}}, NOW, {"x": "old"})
+    assert (found.level, found.app, found.check) == ("error", "x", "certificate-not-loaded")
+    assert "nginx -t" in found.fix
+
+
+@pytest.mark.parametrize("shown", [{}, {"x": None}, {"x": "same"}])
+def test_what_is_shown_is_not_mentioned_when_it_is_the_same_or_not_known(shown: dict[str, str | None]) -> None:
+    assert (
+        certificate_findings({"x": {**GOOD, "fingerprint": "same"}, "plain": None}, NOW, {**shown, "plain": "p"}) == []
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import os
+import subprocess
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_issue, tls_set, tls_store
+from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_issue, tls_served, tls_set, tls_store
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, Wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, utc_now
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import unreachable
@@ -309,3 +312,28 @@ def test_the_authority_is_not_asked_in_vain(tmp_path: Path, monkeypatch: pytest.
         tls_issue.issue("blog", ACME, str(tmp_path))
     with pytest.raises(AssertionError, match="certbot was run"):
         tls_issue.issue("blog", {**ACME, "check": False}, str(tmp_path))
+
+
+@pytest.mark.parametrize(("lived", "unread"), [(60.0, ["x"]), (5.0, []), (None, [])])
+def test_what_was_renewed_after_nginx_began_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lived: float | None, unread: list[str]
+) -> None:
+    """Workers of 60 seconds can't have read a chain of 30; those of 5 have. Nobody knows of a process that is gone."""
+    chain = tmp_path / tls_store.CHAIN
+    chain.touch()
+    os.utime(chain, (time.time() - 30,) * 2)
+    monkeypatch.setattr(tls_served, "installed", lambda name: True)
+    monkeypatch.setattr(tls_served, "states", lambda names: {name: SimpleNamespace(pid="1") for name in names})
+    monkeypatch.setattr(tls_served, "live_workers", lambda master: {7})
+    monkeypatch.setattr(tls_served, "_age", lambda process: lived)
+    monkeypatch.setattr(tls_store, "leads_to", lambda name: str(tmp_path / ("" if name == "x" else "none")))
+    assert tls_served.not_loaded(["x", "without-any"]) == unread
+
+
+def test_the_age_of_a_process_is_in_seconds() -> None:
+    with subprocess.Popen(["sleep", "9"]) as sleeper:
+        time.sleep(0.3)
+        age = tls_served._age(sleeper.pid)
+        sleeper.kill()
+    assert age is not None
+    assert 0.2 < age < 8

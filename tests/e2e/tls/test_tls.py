@@ -157,6 +157,24 @@ def test_the_timer_of_certbot_renews_and_nginx_shows_it(pair: Pair) -> None:
     unchanged(pair)
 
 
+def test_a_renewal_that_nginx_could_not_load_is_found_and_loaded(pair: Pair) -> None:
+    """A fault in somebody's configuration keeps the hook from the reload; certbot's log alone says so."""
+    fault = "/etc/nginx/conf.d/fault.conf"
+    for host in pair.hosts:
+        before = host.served()["serial"]
+        host.root(
+            f"sleep 3; echo nonsense >{fault}; certbot renew -q --cert-name flaskworks-{host.app} --force-renewal"
+        )
+        assert host.served()["serial"] == before
+        host.root(f"rm {fault}")
+    seen = pair.play(playbook="playbooks/doctor.yml")
+    assert seen.flat.count("nginx shows visitors another certificate") == len(pair.hosts), seen.text
+    run = good(pair.play())
+    assert pair.changed(run) == [1] * len(pair.hosts), run.text
+    assert pair.play(playbook="playbooks/doctor.yml").flat.count("nginx shows visitors another certificate") == 0
+    unchanged(pair)
+
+
 def test_a_challenge_that_fails_leaves_the_certificate_that_was(pair: Pair) -> None:
     before = [host.served() for host in pair.hosts]
     pair.say(domains=["site.test", "shop.test", "gone.test"])
