@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_store as store
-
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_changes import Change
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_nginx import (
     DIRECTORY,
