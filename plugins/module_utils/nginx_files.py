@@ -103,6 +103,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "includes": site["includes"],
         "locations": location_views(site, headers.lines, zones),
         "zones": list(zones.values()),
+        "visitor": f"$nginx_sites_visitor_{variable}",
         "headers": own_headers,
         "header_maps": headers.maps,
         "hide_headers": site["hide_headers"],

@@ -299,6 +299,8 @@ def test_what_restricts_visitors_holds_below_as_well() -> None:
     for match in ("/administrator", "^~ /administration/", "/"):
         assert "deny" not in block(text, match)
     assert "limit_req zone=nginx_sites_x burst=20 nodelay;" in block(text, "/")
+    assert set(re.findall(r"limit_req_zone (\S+) ", text)) == {"$nginx_sites_visitor_x"}
+    assert text.count("map $remote_addr $nginx_sites_visitor_x {") == 1
     assert re.findall(r"limit_req_zone .*? zone=(\S+) rate=(\S+);", text) == [
         ("nginx_sites_x:10m", "10r/s"), ("nginx_sites_x_at__2fadmin:10m", "2r/s"),
     ]  # fmt: skip

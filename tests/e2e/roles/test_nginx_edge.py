@@ -116,6 +116,16 @@ def test_too_many_requests_are_told_so(host: Any) -> None:
     assert {ask(site, "/static/site.css").status for dummy in range(8)} == {200}
 
 
+def test_who_has_a_network_of_ipv6_has_one_share(host: Any) -> None:
+    """A customer of any provider has 2^64 addresses; those of IPv4 count one by one."""
+    network = f"2001:db8:{time.time_ns() % 0xFFFF:x}:7"
+    addresses = [f"{network}::1", f"{network}:a:b:c:d", f"{network}::9:0:1", f"{network}:ffff::"]
+    found = statuses_for(host, *((address, "/counted") for address in addresses))
+    assert found == ["200", "200", "429", "429"]
+    others = [network[:-1] + "8::1", "2001:db8::7:1", "2001:db9::7:1", "192.0.2.1", "192.0.2.2", "::1"]
+    assert statuses_for(host, *((address, "/counted") for address in others)) == ["200"] * len(others)
+
+
 def test_only_who_knows_the_word_gets_in(host: Any, locked: Site) -> None:
     for target in ("/", "/static/site.css", "/healthy", "/health/x", "/hooks/../x", "/media/../x"):
         answer = ask(locked, target)
