@@ -12,8 +12,11 @@ from pathlib import Path
 from attacks.table import TABLE, as_json, run
 from attacks.wire import Site
 
-GROUPS = ("paths", "smuggling", "forging", "requests", "answers", "slow", "firewall", "waf", "guarded")
-ALONE = ("slow clients",)
+GROUPS = (
+    *("paths", "smuggling", "forging", "requests", "answers", "slow", "firewall", "waf", "guarded"),
+    *("http2", "http2_floods"),
+)
+ALONE = ("slow clients", "HTTP/2, floods")
 
 
 def load() -> None:

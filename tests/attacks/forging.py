@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attacks.frames import Reply
 from attacks.table import Field, Seen, Try, add, attack
 from attacks.wire import Answer, Site
 
@@ -70,13 +71,14 @@ FORGERIES = {
 TRUTH = "the application sees its visitor, host and scheme as they are, and nothing of what was claimed"
 
 
-def believed(site: Site, answer: Answer, name: str, value: str, source: str) -> Seen:
+def believed(site: Site, answer: Answer | Reply, name: str, value: str, source: str) -> Seen:
     """Whether the application was told the truth about a request with a forged header."""
     saw = answer.json()
     if not saw:
-        return Seen(f"{answer}, refused", 400 <= answer.status < 500)
+        refused = isinstance(answer, Reply) and (answer.reset is not None or answer.ended is not None)
+        return Seen(f"{answer}, refused", refused or 400 <= answer.status < 500)
     faults = []
-    truth = {"remote": source, "scheme": "http", "host": site.host, "prefix": "", "path": "/told"}
+    truth = {"remote": source, "scheme": site.scheme, "host": site.host, "prefix": "", "path": "/told"}
     for key, right in truth.items():
         if saw[key] != right:
             faults.append(f"{key} is {saw[key]!r}")

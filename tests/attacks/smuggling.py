@@ -102,7 +102,12 @@ def judged(site: Site, mark: str, sent: bytes, *, pipelined: bool) -> Seen:
     """Send it with an ordinary request behind it, ask again on new connections, and see what the application saw."""
     after = f"GET /after-{mark} HTTP/1.1\r\nHost: {site.host}\r\nConnection: close\r\n\r\n".encode()
     got = site.send(sent, more=after, seconds=1.5)
-    words = [", ".join(map(str, got)) or "no answer"]
+    faults = left_behind(site, mark, pipelined=pipelined)
+    return Seen("; ".join([", ".join(map(str, got)) or "no answer", *faults]), not faults)
+
+
+def left_behind(site: Site, mark: str, *, pipelined: bool = False) -> list[str]:
+    """What is wrong afterwards: with the answers to the next visitors, and with what the application saw."""
     faults = []
     for number in range(3):
         answer = site.get(f"/next-{mark}-{number}")
@@ -114,7 +119,7 @@ def judged(site: Site, mark: str, sent: bytes, *, pipelined: bool) -> Seen:
             faults.append(f"the application saw {seen['method']} {seen['uri']}, which nginx did not send")
         elif f"smuggled-{mark}" in seen["uri"] and not pipelined:
             faults.append("the hidden request was answered")
-    return Seen("; ".join(words + faults), not faults)
+    return faults
 
 
 def _try(server: str, name: str, path: str) -> Try:

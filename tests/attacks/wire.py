@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,18 +40,30 @@ class Answer:
 
 @dataclass(frozen=True)
 class Site:
-    """A site as an attacker reaches it. `source` is the address that its connections come from."""
+    """A site as an attacker reaches it, with `tls` or without. `source` is the address that connections come from."""
 
     address: str
     port: int
     host: str
     source: str = ""
+    tls: bool = False
     marks: dict[str, str] = field(default_factory=dict)
 
-    def connect(self, seconds: float = SECONDS) -> socket.socket:
-        """A connection. Raises OSError."""
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
+
+    def connect(self, seconds: float = SECONDS, protocols: tuple[str, ...] = (), name: str = "") -> socket.socket:
+        """A connection; over TLS with these protocols (ALPN), and to that name instead of the host. Raises OSError."""
         source = (self.source, 0) if self.source else None
-        return socket.create_connection((self.address, self.port), seconds, source_address=source)
+        client = socket.create_connection((self.address, self.port), seconds, source_address=source)
+        if not self.tls:
+            return client
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        return context.wrap_socket(client, server_hostname=name or self.host)
 
     def send(self, data: bytes, *, more: bytes = b"", seconds: float = SECONDS, close: bool = False) -> list[Answer]:
         """Send bytes on one connection, and `more` when the first answer is there; return all answers.

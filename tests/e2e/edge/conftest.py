@@ -23,7 +23,7 @@ DEBIANS = os.environ.get("EDGE_TEST_DEBIAN", "12,13").split(",")
 KEEP = bool(os.environ.get("EDGE_TEST_KEEP"))
 # Where the results of a run are kept, for docs/attacks.md.
 STORE = os.environ.get("EDGE_TEST_STORE", "")
-PORTS = [22, 80]
+PORTS = [22, 80, 443]
 # A visitor on the outside host: the address, a host, a path and a body; prints the status and the id of the request.
 ASK = """
 import http.client, sys
@@ -34,6 +34,8 @@ client.request("POST" if body else "GET", path, body or None, headers)
 answer = client.getresponse()
 print(answer.status, answer.headers["X-Request-ID"])
 """
+# As a site that means it has; with a self-signed certificate there is none unless asked for.
+TLS = {"mode": "self-signed", "hsts": 31536000}
 APPS: dict[str, dict[str, Any]] = {
     # All that a site can be told, so that gixy and the attacks meet it.
     "mirror": {
@@ -73,6 +75,12 @@ APPS: dict[str, dict[str, Any]] = {
         }
     },
     "watch": {"nginx": {"waf": {"mode": "detect"}}},
+    "secure": {
+        "tls": TLS,
+        "static": {"/static/": "src:static/", "/media/": "shared:media/"},
+        "nginx": {"locations": {"/unbuffered": {"request_buffering": False}}},
+    },
+    "vault": {"tls": TLS, "nginx": {"basic_auth": {"users": {"ada": "lovelace"}}}},
 }
 # What nobody may fetch: the table looks for these marks. Made here, so that no such file is part of the project.
 HIDDEN = (".env", ".htpasswd", "deep/.hidden/file.txt")
@@ -140,7 +148,13 @@ class Edge:
         )
         subprocess.run([*self.outside.ssh(), "tar --extract"], input=packed.stdout, check=True)
         marks = {"own": self.attacker, "inner": inner, "ports": ",".join(map(str, PORTS))}
-        sites = {name: {"address": self.address, "port": 80, "host": f"{name}.test", "marks": marks} for name in APPS}
+        sites: dict[str, dict[str, Any]] = {
+            name: {
+                **{"address": self.address, "host": f"{name}.test", "marks": marks},
+                **({"port": 443, "tls": True} if "tls" in app else {"port": 80}),
+            }
+            for name, app in APPS.items()
+        }
         sites["proxied"] = sites["tornado"]
         sites["proxied by a trusted one"] = {**sites["tornado"], "source": self.trusted}
         subprocess.run([*self.outside.ssh(), "cat >sites.json"], input=json.dumps(sites).encode(), check=True)
