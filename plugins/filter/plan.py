@@ -57,7 +57,8 @@ EXAMPLES = """
 
 RETURN = """
 _value:
-  description: The entries of each role, under its main variable, and C(packages), C(accounts) and C(releases).
+  description: The entries of each role, under its main variable, and C(packages), C(accounts), C(releases) and
+    C(acme_webroot).
   type: dict
 """
 

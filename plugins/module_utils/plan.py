@@ -73,7 +73,8 @@ def make_plan(
     allow_dev_server: bool = False,
     require: Any = (),
 ) -> dict[str, Any]:
-    """Return ``packages``, ``accounts``, ``releases``, and the entries of each role, by the name of its variable.
+    """Return ``packages``, ``accounts``, ``releases``, ``acme_webroot`` (where nginx shows an authority's challenges),
+    and the entries of each role, by the name of its variable.
 
     ``points`` are the entry points of the role's specification, ``apps`` and ``defaults`` plain data. ``version`` takes
     the place of what the inventory says for ``app``. ``allow_dev_server``: whether an application may have the
@@ -119,6 +120,7 @@ def make_plan(
         "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
         "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
         "tls_certificates": tls.certificates(entries),
+        "acme_webroot": tls.WEBROOT,
         "logrotate_policies": emit.policies(entries),
         "ufw_rules": plan_firewall.rules(entries),
     }

@@ -1,4 +1,4 @@
-"""When the role tls_certificates asks an authority, from what its first part has found."""
+"""When the role tls_certificates asks an authority, from what its first part has found, and where it leaves answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_tls import WEBROOT
+from ansible_collections.flaskworks.deploy.plugins.modules import tls_certificates
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
 from jinja2 import Environment
 
-TASKS = Path(__file__).resolve().parents[2] / "roles/tls_certificates/tasks/issue.yml"
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+TASKS = ROLES / "tls_certificates/tasks/issue.yml"
 NOTHING: dict[str, Any] = {"owner": "a", "pending": {}, "stale": []}
 
 
@@ -31,3 +36,26 @@ def test_an_authority_is_asked_when_something_is_left_for_this_owner(
     known = {} if prepared is None else {"__tls_certificates_prepared": prepared}
     condition = Environment(autoescape=False).compile_expression(task["when"])
     assert condition(tls_certificates_owner="a", **known) is asked
+
+
+def test_the_role_and_the_module_leave_answers_where_the_sites_of_a_plan_look() -> None:
+    role = ROLES / "tls_certificates"
+    specification = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    documented = yaml.safe_load(tls_certificates.DOCUMENTATION)["options"]["webroot"]["default"]
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())["tls_certificates_webroot"]
+    assert {specification["tls_certificates_webroot"]["default"], documented, defaults} == {WEBROOT}
+
+
+@pytest.mark.parametrize("part", ["main", "remove_parts"])
+def test_for_applications_answers_lie_where_nginx_looks_whatever_the_inventory_says(part: str) -> None:
+    tasks = yaml.safe_load((ROLES / f"flask_apps/tasks/{part}.yml").read_text())
+    called = [
+        task for task in tasks
+        if task.get("ansible.builtin.include_role", {}).get("name") == "flaskworks.deploy.tls_certificates"
+    ]  # fmt: skip
+    assert len(called) == 2
+    for task in called:
+        assert task["vars"]["tls_certificates_webroot"] == "{{ __flask_apps_plan.acme_webroot }}"
+    app = {"source": {"path": "."}, "wsgi": "app:app", "domains": ["x.test"], "tls": {"mode": "acme"}}
+    plan = make_plan(entry_points("flask_apps"), {"x": app})
+    assert plan["nginx_sites"]["x"]["acme_webroot"] == plan["acme_webroot"]
