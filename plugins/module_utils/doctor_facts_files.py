@@ -14,20 +14,23 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER
 
 ROOT = "/srv"
-# A million uploads take ten seconds; beyond that the rest is left alone.
+# A million uploads take ten seconds; beyond that the rest is left alone, and named.
 MOST = 500_000
 
 
 def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]]:
     """Return one fact for each kind and application: ``kind``, ``app``, ``path`` (the first), ``count``, ``owner``,
-    ``wanted``.
+    ``wanted``. The kind ``unseen`` has ``count`` (what was looked at below ``path``) and ``rest`` (the directories of
+    which not everything was).
 
     ``apps``: the applications of this host by their names.
     """
     ids, builder = {name: _user_id(name) for name in apps}, _user_id(BUILD_USER)
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for seen, (path, entry) in enumerate(_walk(root)):
+    waiting, rest = [root], set()
+    for seen, (path, entry) in enumerate(_walk(waiting)):
         if seen >= MOST:
+            rest = {_part(root, directory) for directory in (os.path.dirname(path), *waiting)}
             break
         relative = os.path.relpath(path, root)
         app = relative.partition("/")[0]
@@ -38,7 +41,8 @@ def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]
             shared = bool(app) and inside.split("/")[0] == "shared"
             fact = {"kind": kind, "app": app, "path": path, "count": 0, "owner": _name(entry.st_uid)}
             found.setdefault(key, {**fact, "wanted": app if shared else "root"})["count"] += 1
-    return list(found.values())
+    unseen = {"kind": "unseen", "app": "", "path": root, "count": MOST, "rest": sorted(rest)}
+    return [*found.values(), *([unseen] if rest else [])]
 
 
 def kinds_of(entry: os.stat_result, inside: str, user: int | None, builder: int | None) -> Iterator[str]:
@@ -63,9 +67,16 @@ def kinds_of(entry: os.stat_result, inside: str, user: int | None, builder: int 
     yield "own-code" if entry.st_uid == user else "foreign"
 
 
-def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield all files and directories below a directory on the same file system, without following links."""
-    waiting = [root]
+def _part(root: str, directory: str) -> str:
+    """Return what a person looks for it by: ``/srv/blog/shared`` for all that is below it."""
+    return os.path.join(root, *os.path.relpath(directory, root).split("/")[:2]) if directory != root else root
+
+
+def _walk(waiting: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield all files and directories below directories on the same file system, without following links.
+
+    ``waiting`` loses a directory when its entries are about to be yielded, and gets those that are found in it.
+    """
     while waiting:
         with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:

@@ -24,6 +24,8 @@ SWAP_FULL = 0.90
 # Seconds. Signatures and one-time passwords fail beyond half a minute. The way from the controller to the host takes
 # its time, which looks like a clock that is ahead.
 CLOCK_BEHIND, CLOCK_AHEAD = 30.0, 60.0
+# Directories in one command.
+MANY = 10
 
 
 def system(facts: Facts) -> list[Finding]:
@@ -145,6 +147,9 @@ def files(facts: Facts) -> list[Finding]:
     """Files below /srv that others may write, or that belong to somebody else."""
     found = []
     for item in facts["files"]:
+        if item["kind"] == "unseen":
+            found.append(_unseen(item))
+            continue
         many = f" and {item['count'] - 1} more" if item["count"] > 1 else ""
         # Whoever made the file chose its name, and root is told to run this.
         name = shlex.quote(item["path"])
@@ -162,3 +167,13 @@ def files(facts: Facts) -> list[Finding]:
             level, fix = "warning", f"chown -R {wanted}: {name}, unless it is meant to be so"
         found.append(Finding(level, item["app"], "files", evidence, fix))
     return found
+
+
+def _unseen(item: Mapping[str, Any]) -> Finding:
+    """There are more files than the doctor looks at."""
+    rest, named = item["rest"], item["rest"][:3]
+    parts = ", ".join(named) + (f" and {len(rest) - len(named)} more" if len(rest) > len(named) else "")
+    evidence = f"{item['count']} files and directories below {item['path']} were looked at, so not all of {parts}"
+    where = " ".join(map(shlex.quote, rest if len(rest) <= MANY else [item["path"]]))
+    fix = f"look yourself: find {where} -xdev ! -type l -perm -o+w lists what everybody may write"
+    return Finding("info", "", "files", evidence, fix + ", and ! -user root in place of -perm -o+w what is not root's")

@@ -137,6 +137,7 @@ def file(kind: str) -> list[dict[str, Any]]:
     return [{"kind": kind, "app": "blog", "path": "/srv/blog/x", "count": 2, "owner": "eve", "wanted": "blog"}]
 
 
+UNSEEN = {"kind": "unseen", "app": "", "path": "/srv", "count": 500_000, "rest": ["/srv/blog/shared"]}
 DISK = {"paths": ["/srv", "/tmp"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}
 TIMER = {"name": "tidy", "unit": "blog.tidy@1.timer", "active": "active", "last": None, "result": None}
 COOKIE = {"name": "session", "secure": True, "httponly": True, "samesite": "Lax"}
@@ -171,6 +172,7 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     ("files", file("world-writable"), ("error", "blog", "files")),
     ("files", file("own-code"), ("error", "blog", "files")),
     ("files", file("foreign"), ("warning", "blog", "files")),
+    ("files", [UNSEEN], ("info", "", "files")),
     ("docker.published", [CONTAINER], ("warning", "", "docker-port")),
     ("names", {"blog.example.org": []}, ("error", "blog", "dns")),
     ("names", {"blog.example.org": [OTHER]}, ("error", "blog", "dns")),
@@ -400,3 +402,13 @@ def test_the_table_of_the_guide_is_that_of_the_code() -> None:
     assert table() in guide, "run docs/generate"
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", check.name) for check in CHECKS)
     assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+
+def test_files_that_were_not_looked_at_are_named_and_counted() -> None:
+    rest = ["/srv/a b/shared", *(f"/srv/{number}" for number in range(5))]
+    (one,), dummy = diagnose(changed("files", [{**UNSEEN, "rest": rest}]))
+    assert "500000 files" in one.evidence
+    assert one.evidence.endswith("not all of /srv/a b/shared, /srv/0, /srv/1 and 3 more")
+    assert "find '/srv/a b/shared' /srv/0 /srv/1 /srv/2 /srv/3 /srv/4 -xdev" in one.fix
+    (one,), dummy = diagnose(changed("files", [{**UNSEEN, "rest": [f"/srv/{number}" for number in range(99)]}]))
+    assert "find /srv -xdev" in one.fix

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     doctor_facts_app,
+    doctor_facts_files,
     doctor_facts_web,
     doctor_heard,
     doctor_inside,
@@ -180,6 +181,22 @@ def test_files_below_srv(inside: str, owner: int, mode: int, kinds: list[str]) -
     assert list(kinds_of(facts, inside, 1000, 7)) == kinds
     # A directory that is no application's is judged by its mode alone.
     assert list(kinds_of(facts, inside, None, None)) == [kind for kind in kinds if kind == "world-writable"]
+
+
+def test_what_is_beyond_the_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("blog/shared/uploads/1", "blog/shared/uploads/2", "shop/shared/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(doctor_facts_files, "MOST", 8)
+    assert doctor_facts_files.file_facts({}, str(tmp_path)) == [], "two sites, three directories in them, three files"
+    monkeypatch.setattr(doctor_facts_files, "MOST", 7)
+    (one,) = doctor_facts_files.file_facts({}, str(tmp_path))
+    (rest,) = one.pop("rest")
+    assert one == {"kind": "unseen", "app": "", "path": str(tmp_path), "count": 7}
+    assert rest in {str(tmp_path / "blog/shared"), str(tmp_path / "shop/shared")}
+    monkeypatch.setattr(doctor_facts_files, "MOST", 2)
+    (one,) = doctor_facts_files.file_facts({}, str(tmp_path))
+    assert len(one["rest"]) == 2, "both sites, of which nothing was looked at"
 
 
 def test_the_environment_of_a_release() -> None:
