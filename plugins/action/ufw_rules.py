@@ -81,7 +81,8 @@ class ActionModule(ActionBase):
         head = "After the change of the firewall the host took no new SSH connection, so"
         hint = (
             "Rules that ufw has beside those listed (ufw status, /etc/ufw/before.rules), or a filter in front of the"
-            " host, keep this controller out."
+            " host, keep this controller out. Where each login asks for a second factor no new connection can confirm a"
+            " change: ufw_rules_revert_after: 0 does without."
         )
         try:
             answer = self._module({**given, "revert": token}, task_vars)

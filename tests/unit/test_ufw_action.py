@@ -6,9 +6,11 @@ import shlex
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection.local import Connection as Local
 from ansible.plugins.connection.ssh import Connection as Ssh
 from ansible_collections.flaskworks.deploy.plugins.action.ufw_rules import (
+    ActionModule,
     is_openssh,
     new_connection,
     over_ssh,
@@ -94,3 +96,21 @@ def test_other_plugins_are_reset() -> None:
     plugin = Plugin("paramiko_ssh")
     with new_connection(plugin):
         assert plugin.reset_count == 1
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_host_that_took_no_new_connection_is_told_of_with_all_that_may_be_why(
+    failed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def module(arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        if "confirm" in arguments:
+            raise AnsibleConnectionFailure("Permission denied (keyboard-interactive)")
+        return {"failed": failed}
+
+    action = ActionModule.__new__(ActionModule)
+    action._connection = Plugin("paramiko_ssh")
+    monkeypatch.setattr(action, "_module", module)
+    said = action._confirmed({}, "token", 0, {}, None)["msg"]
+    for words in ("in front of the host", "second factor", "ufw_rules_revert_after: 0", "Permission denied"):
+        assert words in said
+    assert ("takes it back by itself" in said) is failed
