@@ -23,7 +23,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status import host_status
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import workers_of
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
 
 PLACES = ("/srv", "/var/log", "/tmp")

@@ -27,10 +27,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.host_command_run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets import PLACEHOLDERS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import log_since
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json, read_text_if_any
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import read_service
 
@@ -87,9 +86,9 @@ def _facts(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | Non
     release, record = layout.release(live), read_json(layout.record(live))
     facts["server"] = servers.recorded(record)
     facts["python"] = _python_of(f"{release}/venv/pyvenv.cfg")
-    facts["requires_python"] = requires_python(_text(f"{layout.source(live)}/pyproject.toml"))
+    facts["requires_python"] = requires_python(read_text_if_any(f"{layout.source(live)}/pyproject.toml"))
     facts["packages"] = _packages(f"{release}/venv")
-    facts |= environment_facts(_text(layout.environment(live)), [name, socket.gethostname()])
+    facts |= environment_facts(read_text_if_any(layout.environment(live)), [name, socket.gethostname()])
     facts |= _words(layout, live, record, str(status.get("since") or ""))
     running = (status.get("web") or {}).get("active") == "active"
     if running:
@@ -127,7 +126,7 @@ def requires_python(pyproject: str) -> str:
 
 def _python_of(config: str) -> str:
     """Return the version in a pyvenv.cfg; uv writes ``version_info``, Python's own venv ``version``."""
-    matched = re.search(r"^version(?:_info)?\s*=\s*(\S+)", _text(config), re.MULTILINE)
+    matched = re.search(r"^version(?:_info)?\s*=\s*(\S+)", read_text_if_any(config), re.MULTILINE)
     return matched[1] if matched else ""
 
 
@@ -142,7 +141,7 @@ def _packages(venv: str) -> list[str] | None:
 
 def _inside(layout: Layout, live: str, record: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> dict[str, Any]:
     """Load the application in its own sandbox, read-only; return what doctor_inside tells of it."""
-    config = _text(f"{layout.release(live)}/gunicorn.conf.py")
+    config = read_text_if_any(f"{layout.release(live)}/gunicorn.conf.py")
     wsgi = gunicorn_settings(config, 1).get("wsgi_app") or (wanted or {}).get("wsgi")
     command = read_json(layout.command(live))
     if not wsgi or not isinstance(command.get("properties"), list):
@@ -181,7 +180,7 @@ def _words(layout: Layout, live: str, record: Mapping[str, Any], since: str) -> 
     """Return what the programs of a release said since it went live (``lines``), and the [Service] section of its unit
     (``service``); nothing where systemd does not run it, which then limits nothing.
     """
-    unit = _text(f"{layout.units(live)}/{layout.service(live)}")
+    unit = read_text_if_any(f"{layout.units(live)}/{layout.service(live)}")
     if not unit or not since:
         return {"lines": [], "service": {}}
     names = sorted(name for name in os.listdir(layout.units(live)) if name.endswith(".service"))
@@ -192,10 +191,3 @@ def _words(layout: Layout, live: str, record: Mapping[str, Any], since: str) -> 
     if (log := str(record.get("error_log") or "")).startswith("/"):
         lines += said.lines_since(log_since(log, 0), since)
     return {"lines": lines, "service": read_service(unit)}
-
-
-def _text(path: str) -> str:
-    try:
-        return read_text(path)
-    except OSError:
-        return ""

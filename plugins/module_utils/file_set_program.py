@@ -18,9 +18,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_journal
     is_leftover,
     private_directory,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 
 Completed = subprocess.CompletedProcess[str]
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # From linux/sched.h and linux/mount.h.
 _CLONE_NEWNS, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 0x20, 0x1000, 0x4000, 0x40000
@@ -66,7 +66,7 @@ class Program:
 
 def run(argv: Sequence[str], context: dict[str, str] | None = None, timeout: float = 120.0) -> Completed:
     """Run a command with an English locale. ``context``: directory -> the one that this command sees in its place."""
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    environment = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             list(argv),
@@ -101,7 +101,7 @@ def words(done: Completed) -> str:
 
 
 def installed(name: str) -> bool:
-    return shutil.which(name, path=PATH) is not None
+    return shutil.which(name, path=SYSTEM_PATH) is not None
 
 
 def _show(context: dict[str, str]) -> None:

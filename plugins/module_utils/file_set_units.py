@@ -22,8 +22,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program
     run,
     words,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import UNIT_DIRECTORY
 
-UNIT_DIRECTORY = "/etc/systemd/system"
 SUFFIXES = (".service", ".socket", ".timer", ".path", ".mount", ".target", ".slice", ".automount", ".swap")
 # How long a started service is watched before it counts as running, in seconds.
 SETTLE = 1.2

@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Collection
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import SITES_DIRECTORY
 from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import closest
 
 MESSAGE = "This site is being worked on. Please come back in a few minutes."
@@ -29,7 +30,7 @@ _SPECIAL = "\"'$&<>\\"
 
 def page_file(app: str) -> str:
     """Return the path that exists as long as the maintenance of an application is on. A site reads it (plan_emit)."""
-    return f"/etc/nginx/flaskworks/{app}/maintenance.conf"
+    return f"{SITES_DIRECTORY}/{app}/maintenance.conf"
 
 
 def token_file(app: str) -> str:
@@ -126,7 +127,7 @@ def site_address(app: str, site: str, host: str) -> str:
 
     Raises ValueError when the site does not read what the host decides.
     """
-    if f"include /etc/nginx/flaskworks/{app}/*.conf;" not in site:
+    if f"include {SITES_DIRECTORY}/{app}/*.conf;" not in site:
         raise ValueError(
             f"app: the site of '{app}' was written by an older version: run site.yml once, then this again"
         )

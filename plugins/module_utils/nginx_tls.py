@@ -14,7 +14,7 @@ Entry = Mapping[str, Any]
 COMMON = "/etc/nginx/conf.d/00-tls.conf"
 _PATH = re.compile(r"(/[A-Za-z0-9_.@+-]+)+")
 # Two years; hstspreload.org asks for no more than one.
-_HSTS_MAX = 63072000
+HSTS_MAX = 63072000
 
 
 def with_hsts(site: Entry) -> Entry:
@@ -65,8 +65,8 @@ def tls_faults(site: Entry, host_name: re.Pattern[str]) -> Iterator[tuple[str, s
             "tls.hsts",
             "is told to browsers although the site is served by plain HTTP too: set redirect: true, or hsts: 0",
         )
-    if not 0 <= tls["hsts"] <= _HSTS_MAX:
-        yield "tls.hsts", f"{tls['hsts']} is no number of seconds from 0 (off) to {_HSTS_MAX} (two years)"
+    if not 0 <= tls["hsts"] <= HSTS_MAX:
+        yield "tls.hsts", f"{tls['hsts']} is no number of seconds from 0 (off) to {HSTS_MAX} (two years)"
 
 
 def _is_path(text: str) -> bool:

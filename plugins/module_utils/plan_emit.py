@@ -14,7 +14,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge impor
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_kinds import exact_package, is_url
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import (
     PACKAGES,
-    SUPERVISOR_LOGS,
     manager_of,
     manager_units,
 )
@@ -23,6 +22,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets imp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import needed_packages, server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_supply import verify_packages
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import SITES_DIRECTORY, SUPERVISOR_LOGS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import PRESETS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout, reloads, start_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import private_key, ssh_server
@@ -50,7 +50,7 @@ def logs_to_files(entry: Entry) -> bool:
 
 def own_nginx_files(name: str) -> str:
     """Return the directory whose ``*.conf`` an application's site reads, for what is the host's own state."""
-    return f"/etc/nginx/flaskworks/{name}"
+    return f"{SITES_DIRECTORY}/{name}"
 
 
 def apt_packages(entries: dict[str, Entry], *, firewall: bool) -> list[str]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import SUPERVISOR_LOGS
 
 # Debian's packages.
 PACKAGES = {"supervisor": "supervisor", "cron": "cron"}
 # Root's: supervisor opens the logs of programs itself, and so follows links in their directory.
-SUPERVISOR_LOGS = "/var/log/supervisor"
 # A program that ends within this time (seconds) after its start is tried again as often as this, and later each time.
 # One that has lived longer is started again without end, unless its launcher gives it up. Within this time supervisor
 # takes no end of a program for one that was wanted.

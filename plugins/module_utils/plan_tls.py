@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import HSTS_MAX
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import domain_fault
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_entries import entry_faults
@@ -16,7 +17,6 @@ PORT = 443
 WEBROOT = "/var/lib/flaskworks-acme"
 # Half a year, the least that counts as kept between visits; without subdomains, of which nothing is known here.
 HSTS = 15768000
-_HSTS_MAX = 63072000
 
 
 def has_tls(entry: Entry) -> bool:
@@ -81,8 +81,8 @@ def check_tls(report: Report, entry: Entry) -> None:
     """The keys of tls, and what an authority needs of the others."""
     tls = entry["tls"]
     hsts = tls.get("hsts")
-    if hsts is not None and not 0 <= hsts <= _HSTS_MAX:
-        report.add("tls-hsts", "tls.hsts", f"{hsts} is no number of seconds from 0 (off) to {_HSTS_MAX} (two years)")
+    if hsts is not None and not 0 <= hsts <= HSTS_MAX:
+        report.add("tls-hsts", "tls.hsts", f"{hsts} is no number of seconds from 0 (off) to {HSTS_MAX} (two years)")
     if not has_tls(entry):
         return
     if hsts and not tls["redirect"]:

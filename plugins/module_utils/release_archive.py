@@ -22,7 +22,8 @@ from typing import IO
 from ansible_collections.flaskworks.deploy.plugins.module_utils.archive_members import unpack_archive
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, NO_HOME
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH, account_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import account_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 
 MOST_BYTES = 1 << 30
 MOST_SECONDS = 1800

@@ -48,12 +48,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_parts im
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import Run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import (
-    SYSTEM_PATH,
     BuildSandbox,
     account_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import seal_tree
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import placed_wheelhouse
 

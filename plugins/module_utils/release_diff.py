@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import finished_releases
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
+    finished_releases,
+    read_text_if_any,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import values_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_past import version_of
@@ -102,15 +105,15 @@ def _read(layout: Layout, record: Mapping[str, Any]) -> Release:
     release_id = str(record["id"])
     folder = layout.release(release_id)
     texts = {
-        entry.name: _text(entry.path)
+        entry.name: read_text_if_any(entry.path)
         for entry in os.scandir(folder)
         if entry.is_file(follow_symlinks=False) and entry.name not in _NO_SETTINGS
     }
-    units = {name: _text(f"{layout.units(release_id)}/{name}") for name in _listed(layout.units(release_id))}
+    units = {name: read_text_if_any(f"{layout.units(release_id)}/{name}") for name in _listed(layout.units(release_id))}
     sources = {str(name): f"{layout.source(release_id)}/{name}" for name in record.get("files") or ()}
     packages = record.get("packages")
     if not isinstance(packages, Mapping):
-        packages = dict(_PINNED.findall(_text(f"{folder}/requirements.lock")))
+        packages = dict(_PINNED.findall(read_text_if_any(f"{folder}/requirements.lock")))
     return Release(
         record=record,
         packages=packages,
@@ -120,11 +123,11 @@ def _read(layout: Layout, record: Mapping[str, Any]) -> Release:
             # The path of a secret's file is another one in each release.
             name: _digest(value.replace(release_id, "%i"))
             for name, value in {
-                **read_environment(_text(layout.environment(release_id))),
+                **read_environment(read_text_if_any(layout.environment(release_id))),
                 **values_of(layout, record),
             }.items()
         },
-        files={name: _digest(_text(path)) for name, path in sources.items()},
+        files={name: _digest(read_text_if_any(path)) for name, path in sources.items()},
         static=_links(f"{folder}/public"),
     )
 
@@ -139,14 +142,6 @@ def _listed(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
 
 
 def _digest(text: str) -> str:

@@ -35,6 +35,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
     append_history,
     finished_releases,
     make_host_key,
+    read_text_if_any,
     record_owner,
     timestamp,
 )
@@ -226,7 +227,7 @@ def host_error(error: OSError) -> ReleaseError:
 def _kept_order(layout: Layout, record: Mapping[str, Any], group: int) -> Order:
     """Return what a failure report needs of a release whose definition is no longer known: above all its secrets."""
     release_id = str(record["id"])
-    files = {name: _text_of(f"{layout.source(release_id)}/{name}") for name in record.get("files", [])}
+    files = {name: read_text_if_any(f"{layout.source(release_id)}/{name}") for name in record.get("files", [])}
     app = {
         "user": record.get("user", layout.app),
         "base": layout.base,
@@ -243,14 +244,6 @@ def _group_of(layout: Layout) -> int:
         return os.stat(layout.history).st_gid
     except OSError:
         return 0
-
-
-def _text_of(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
 
 
 def finding_version(record: Mapping[str, Any]) -> str:

@@ -37,6 +37,15 @@ def read_json(path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def read_text_if_any(path: str) -> str:
+    """Return the text of a file, or an empty one when there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
 def finished_releases(layout: Layout) -> dict[str, dict[str, Any]]:
     """Return the records of all releases that were built to the end and sealed, oldest first."""
     records = {release_id: read_json(layout.record(release_id)) for release_id in layout.ids()}

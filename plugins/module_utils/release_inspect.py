@@ -32,7 +32,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_launcher
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import read_journal
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import completed, predicted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_path,
@@ -41,6 +40,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     unit_states,
     unit_texts,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.wheelhouse import has_wheelhouse
 
 SECRETS_CHANGED = "secrets or files changed"

@@ -24,6 +24,9 @@ RUN_DIRECTORY = "/run/flaskworks"
 # Deploy keys while git uses them: beside RUN_DIRECTORY, which nobody but root passes.
 KEYS_DIRECTORY = "/run/flaskworks-keys"
 UNIT_DIRECTORY = "/etc/systemd/system"
+SUPERVISOR_LOGS = "/var/log/supervisor"
+# Below it, for each application, what its site reads of the host's own state.
+SITES_DIRECTORY = "/etc/nginx/flaskworks"
 WEB_GROUP = "www-data"
 
 # Time first, so that names sort by age; then the first characters of the digest of the inputs.

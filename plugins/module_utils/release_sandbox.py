@@ -24,8 +24,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
     NO_HOME,
     RUN_DIRECTORY,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Completed = subprocess.CompletedProcess[str]
 
 # From this status on it was systemd that could not run a program, or a signal that ended it (systemd.exec(5)): such a

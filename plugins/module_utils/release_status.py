@@ -23,6 +23,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     OWNERS_DIRECTORY,
     RUN_DIRECTORY,
+    SITES_DIRECTORY,
     Layout,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import Health
@@ -47,7 +48,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import h
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, utc_now
 
 # Where playbooks/maintenance.yml closes a site to visitors.
-MAINTENANCE_DIRECTORY = "/etc/nginx/flaskworks"
 
 
 def known_apps(owner: str | None = None) -> dict[str, tuple[str, str]] | None:
@@ -122,7 +122,7 @@ def app_status(
         "action": (begun or {}).get("action"),
         "previous": _previous(layout),
         "activity": activity,
-        "maintenance": os.path.lexists(f"{MAINTENANCE_DIRECTORY}/{layout.app}/maintenance.conf"),
+        "maintenance": os.path.lexists(f"{SITES_DIRECTORY}/{layout.app}/maintenance.conf"),
         "tls": certificate_facts(layout.app, utc_now()),
         "web": web,
         "probe": dict(answer) if answer is not None else None,

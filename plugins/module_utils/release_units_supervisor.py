@@ -24,12 +24,13 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_instances import Instance
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import SYSTEM_PATH, run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import SUPERVISOR_LOGS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 
 DIRECTORY = "/etc/supervisor/conf.d"
 CONFIGURATION = "/etc/supervisor/supervisord.conf"
 PROGRAM = "supervisord"
-LOGS = "/var/log/supervisor"
 # How long (seconds) a supervisor that was just started may take to answer.
 PATIENCE = 10.0
 # How long (seconds) one answer of it may take.
@@ -152,7 +153,7 @@ def remove(names: Collection[str]) -> None:
 
 def log_words(names: Collection[str], lines: int | None, since: float | None, follows: bool) -> list[list[str]]:
     """Return the command that prints what programs have said; their files are not told apart by releases."""
-    paths = [f"{LOGS}/{(one := Instance.of_unit(name)).app}/{one.process}.log" for name in sorted(names)]
+    paths = [f"{SUPERVISOR_LOGS}/{(one := Instance.of_unit(name)).app}/{one.process}.log" for name in sorted(names)]
     if since is not None and follows:
         # The release before is followed already, in the same files.
         return []

@@ -8,10 +8,13 @@ import difflib
 from collections.abc import Iterable
 
 
-def closest(word: object, known: Iterable[object]) -> str:
-    """Return the known word that was probably meant, or an empty text. Upper and lower case do not matter."""
+def closest(word: object, known: Iterable[object], cutoff: float = 0.6) -> str:
+    """Return the known word that was probably meant, or an empty text. Upper and lower case do not matter.
+
+    ``cutoff``: how near is near, from 0 to 1 (the same).
+    """
     by_lower = {str(name).lower(): str(name) for name in known}
-    found = difflib.get_close_matches(str(word).lower(), list(by_lower), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(str(word).lower(), list(by_lower), n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else ""
 
 

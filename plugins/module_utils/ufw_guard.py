@@ -14,18 +14,16 @@ import fcntl
 import os
 import secrets
 import shutil
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_directory
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import STATE_DIRECTORY
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import STATE_DIRECTORY, UNIT_DIRECTORY
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH, UfwError, must
 
 GUARD = f"{STATE_DIRECTORY}/ufw_guard"
 UNIT = "flaskworks-ufw-revert"
-DROP_IN = "/etc/systemd/system/ufw.service.d/flaskworks-revert.conf"
+DROP_IN = f"{UNIT_DIRECTORY}/ufw.service.d/flaskworks-revert.conf"
 LOCK = "/run/flaskworks-ufw.lock"
 # Seconds that others wait beyond its time for a timer to do its work.
 GRACE = 20
@@ -98,7 +96,7 @@ def arm(paths: Iterable[str], seconds: int, *, active: bool, unit: bool) -> str:
     os.chmod(GUARD, 0o700)
     kept = [path for path in paths if os.path.exists(path)]
     for path in kept:
-        _run(["cp", "-p", path, f"{GUARD}/saved/{_short(path)}"])
+        must(["cp", "-p", path, f"{GUARD}/saved/{_short(path)}"])
     lines = "".join(f"{_short(path)} {path}\n" for path in kept)
     token = secrets.token_hex(16)
     flags = {"saved/active": active, "saved/unit": unit}
@@ -112,7 +110,7 @@ def arm(paths: Iterable[str], seconds: int, *, active: bool, unit: bool) -> str:
     sync_directory(STATE_DIRECTORY)
     timer = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={seconds}s"]
     try:
-        _run([*timer, "--timer-property=AccuracySec=100ms", "/bin/sh", f"{GUARD}/revert"])
+        must([*timer, "--timer-property=AccuracySec=100ms", "/bin/sh", f"{GUARD}/revert"])
     except UfwError as error:
         disarm()
         raise UfwError(
@@ -140,7 +138,7 @@ def keep(token: str) -> None:
 def take_back() -> None:
     """Put the firewall back to what it was, now. The caller holds the lock. Raises UfwError with what is left to do."""
     if os.path.exists(f"{GUARD}/revert"):
-        _run(["/bin/sh", f"{GUARD}/revert", "locked"])
+        must(["/bin/sh", f"{GUARD}/revert", "locked"])
     disarm()
 
 
@@ -155,7 +153,7 @@ def disarm() -> None:
         os.rmdir(os.path.dirname(DROP_IN))
     for unit in (f"{UNIT}.timer", f"{UNIT}.service"):
         with contextlib.suppress(UfwError):
-            _run(["systemctl", "stop", unit])
+            must(["systemctl", "stop", unit])
 
 
 def _short(path: str) -> str:
@@ -173,11 +171,3 @@ def _text(name: str) -> str:
 def _until() -> float:
     """Return when the timer does its work (seconds since 1970); 0 of a guard that was cut short in the making."""
     return float(_text("until") or 0)
-
-
-def _run(argv: list[str]) -> None:
-    done = subprocess.run(  # pylint: disable=ansible-bad-function
-        argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env={"PATH": PATH}
-    )
-    if done.returncode != 0:
-        raise UfwError(f"'{' '.join(argv)}' failed: {(done.stderr or done.stdout).strip()}")

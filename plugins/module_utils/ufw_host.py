@@ -10,13 +10,13 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import Rule, command, parse_rules
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import Plan, UfwError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import Plan
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH, UfwError, must
 
 _RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
 _DEFAULTS = "/etc/default/ufw"
@@ -135,7 +135,7 @@ def _carry_out(before: State, plan: Plan, after: State) -> None:
     if after.boot and not before.boot:
         if not after.active or _settings(_CONF).get("ENABLED", "").lower() != "yes":
             _write(_CONF, re.sub(rb"(?m)^ENABLED=.*$", b"ENABLED=yes", _read(_CONF)))
-        _run(["systemctl", "--quiet", "enable", "ufw.service"])
+        must(["systemctl", "--quiet", "enable", "ufw.service"])
     elif before.boot and not after.boot:
         ufw("disable")
 
@@ -168,20 +168,7 @@ def _restore(saved: dict[str, bytes], before: State) -> None:
 
 def ufw(*words: str) -> str:
     """Run ufw. Raises UfwError with its words when it fails."""
-    return _run(["ufw", *words])
-
-
-def _run(argv: Sequence[str]) -> str:
-    program = shutil.which(argv[0], path=PATH)
-    if not program:
-        raise UfwError(f"{argv[0]} is not installed on this host")
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(  # pylint: disable=ansible-bad-function
-        [program, *argv[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
-    )
-    if done.returncode != 0:
-        raise UfwError(f"'{' '.join(argv)}' failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+    return must(["ufw", *words])
 
 
 def _present() -> list[Rule]:

@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import SSH_OWNER, Rule, rank, ssh_rules
-
-
-class UfwError(Exception):
-    """A firewall that can't become what is wanted; the message is for a person."""
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
 
 
 @dataclass(frozen=True)

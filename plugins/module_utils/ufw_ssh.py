@@ -13,8 +13,7 @@ import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import UfwError
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH, output
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import PATH, UfwError, output
 
 _LISTEN = "0A"
 _ESTABLISHED = "01"

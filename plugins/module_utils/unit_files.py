@@ -8,12 +8,13 @@ of those (the directive is repeated; an empty string as first element resets wha
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
+
+from ansible_collections.flaskworks.deploy.plugins.module_utils.suggest import closest
 
 Scalar: TypeAlias = "str | int | bool"
 Value: TypeAlias = "Scalar | Sequence[Scalar]"
@@ -218,6 +219,5 @@ def _near_directive(directive: str) -> str:
 
 
 def _hint(word: str, known: Any, cutoff: float = 0.6) -> str:
-    by_lower = {str(name).lower(): str(name) for name in known}
-    close = difflib.get_close_matches(str(word).lower(), list(by_lower), n=1, cutoff=cutoff)
-    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
+    near = closest(word, known, cutoff)
+    return f" (did you mean {near}?)" if near else ""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import Problem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import UNIT_DIRECTORY
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import PRESETS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import (
     check_unit,
@@ -40,7 +41,7 @@ def check_units(units: Mapping[str, Entry], variable: str = "systemd_units") -> 
 def unit_set(units: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
     """Return ``{"files": ..., "units": ...}``, as file_set takes them, for units that check_units found right."""
     files = {
-        f"/etc/systemd/system/{name}": {"content": _HEAD + render_unit(_sections(unit), name)}
+        f"{UNIT_DIRECTORY}/{name}": {"content": _HEAD + render_unit(_sections(unit), name)}
         for name, unit in units.items()
     }
     states = {name: _state(unit) for name, unit in units.items() if "@." not in name}

@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import CREDENTIALS
 
 UV_VERSION = "0.13.8"
 TOOLS_ROOT = "/opt/flaskworks"
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT_LINES = 15
 
 # What one installer reads, and the other's name for it. Later names win where a caller sets both.

@@ -126,12 +126,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.docker_ports imp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_host import change, could_cut_off, look
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import OWNER, check_rules, wanted_rules
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
-    UfwError,
     defeated_limits,
     make_plan,
     shut_out_by_limit,
     ssh_limits,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_ssh import ssh_peers, ssh_ports
 
 _ENTRY: dict[str, Any] = {"ports": [], "proto": "tcp", "policy": "allow", "from": ["any"], "comment": ""}

@@ -229,7 +229,7 @@ def test_only_systemd_keeps_the_journal_from_dropping_lines(manager: str) -> Non
 
 
 def test_what_programs_say_is_shown_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "LOGS", str(tmp_path))
+    monkeypatch.setattr(supervisor, "SUPERVISOR_LOGS", str(tmp_path))
     (tmp_path / "blog").mkdir()
     (tmp_path / "blog" / "web.log").touch()
     (tmp_path / "blog" / "worker.1.log").write_text("it works\n")

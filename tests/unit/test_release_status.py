@@ -319,7 +319,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (release_status, release_history):
         monkeypatch.setattr(module, "OWNERS_DIRECTORY", str(owners))
     monkeypatch.setattr(release_status, "RUN_DIRECTORY", str(tmp_path / "run"))
-    monkeypatch.setattr(release_status, "MAINTENANCE_DIRECTORY", str(tmp_path / "nginx"))
+    monkeypatch.setattr(release_status, "SITES_DIRECTORY", str(tmp_path / "nginx"))
     return tmp_path
 
 

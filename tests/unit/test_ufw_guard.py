@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard
+from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard, ufw_programs
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file
 
 
@@ -34,6 +34,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         script = script.replace(
             f"{name}={given}" if name == "PATH" else given, f"{name}={place}" if name == "PATH" else place
         )
+    monkeypatch.setattr(ufw_programs, "PATH", f"{stubs}:{ufw_programs.PATH}")
     monkeypatch.setattr(ufw_guard, "DROP_IN", f"{tmp_path}/ufw.service.d/revert.conf")
     monkeypatch.setattr(ufw_guard, "SCRIPT", script)
     (tmp_path / "STATE_DIRECTORY").mkdir()

@@ -16,12 +16,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
     Plan,
-    UfwError,
     defeated_limits,
     make_plan,
     shut_out_by_limit,
     ssh_limits,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_ssh import parse_sockets
 from hypothesis import given
 from hypothesis import strategies as st
