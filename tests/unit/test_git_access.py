@@ -58,13 +58,6 @@ def test_the_build_user_gets_through_to_its_keys_whatever_umask_root_has(keys: P
     assert [path.stat().st_mode & 0o777 for path in (keys, folder)] == [0o711, 0o700]
 
 
-@pytest.fixture(scope="module")
-def deploy_key(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("key") / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path.read_text()
-
-
 def test_a_key_lies_there_while_git_runs(keys: Path, deploy_key: str) -> None:
     source = {"url": "git@git.example.org:blog.git", "deploy_key": deploy_key, "host_key": HOST_KEY}
     with access(source, {"A": "b", "GIT_SSH_COMMAND": "ssh -o StrictHostKeyChecking=no"}) as environment:

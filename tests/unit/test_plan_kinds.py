@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -30,13 +29,6 @@ def problems(source: dict[str, Any], **keys: Any) -> list[tuple[str, str]]:
     except InventoryError as error:
         return [(problem.rule, problem.path.removeprefix("flask_apps.blog.source.")) for problem in error.problems]
     return []
-
-
-@pytest.fixture(scope="module")
-def deploy_key(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("key") / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path.read_text()
 
 
 @pytest.mark.parametrize(
