@@ -14,11 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
+
 POLICIES = ("allow", "deny", "reject", "limit")
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # Whose mark the rules for SSH carry. It is nobody's in particular: no owner removes them.
 SSH_OWNER = "ssh-server"
 _MARK = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*): ([a-z][a-z0-9_.@-]*)( \(.*\))?")
+_ENTRY: dict[str, Any] = {"ports": [], "proto": "tcp", "policy": "allow", "from": ["any"], "comment": ""}
 _PORT = re.compile(r"([0-9]{1,5})(:([0-9]{1,5}))?")
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
@@ -79,6 +82,23 @@ class Rule:
             self.raw or f"{self.policy} {self.port}{'' if self.proto == 'any' else '/' + self.proto} from {self.source}"
         )
         return f"IPv{self.family} {what}{'  # ' + self.comment if self.comment else ''}"
+
+
+def complete_rules(rules: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the rules with every key. Raises UfwError for what is no entry at all."""
+    problems = []
+    for name, rule in rules.items():
+        if not isinstance(rule, dict):
+            problems.append(f"{name}: is not a dictionary")
+            continue
+        if unknown := sorted(set(rule) - set(_ENTRY)):
+            problems.append(f"{name}: unknown key {', '.join(unknown)}; there are {', '.join(_ENTRY)}")
+        problems += [
+            f"{name}.{key}: is not a list" for key in ("ports", "from") if not isinstance(rule.get(key, []), list)
+        ]
+    if problems:
+        raise UfwError("\n".join(problems))
+    return {name: {**_ENTRY, **rule} for name, rule in rules.items()}
 
 
 def check_rules(rules: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:

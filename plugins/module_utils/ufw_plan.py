@@ -102,6 +102,33 @@ def shut_out_by_limit(peers: Collection[str], unlimited: Sequence[str]) -> list[
     return [peer for peer in sorted(peers) if not any(ipaddress.ip_address(peer) in network for network in networks)]
 
 
+def checked_limit(
+    ports: Collection[int], peers: Collection[str], unlimited: Sequence[str], *, wanted: bool, multiplexed: bool
+) -> dict[str, dict[str, Any]]:
+    """Return the rules for a limit of SSH, none unless it is ``wanted``. Raises UfwError where this very run would meet
+    it. ``multiplexed``: whether the run's tasks share one connection.
+    """
+    _check_networks(unlimited)
+    if not wanted:
+        return {}
+    if not multiplexed and (slowed := shut_out_by_limit(peers, unlimited)):
+        raise UfwError(
+            f"ssh_limit would stop this run: it opens a connection for each task, and six within 30 s are too many."
+            f" Share one (ControlMaster=auto and ControlPersist=60s in ssh_args), or list {', '.join(slowed)} under"
+            " ssh_unlimited"
+        )
+    return ssh_limits(ports, unlimited)
+
+
+def _check_networks(given: Sequence[str]) -> None:
+    """Raises UfwError for what is no network."""
+    for network in given:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise UfwError(f"ssh_unlimited: {network!r} is no address or network: {error}") from error
+
+
 def _contradictions(present: Sequence[Rule], wanted: Sequence[Rule], owner: str, purge_foreign: bool) -> list[str]:
     """Return what others' rules say against a wanted rule; ufw would silently replace theirs by ours."""
     by_key = {rule.key: rule for rule in present}

@@ -14,8 +14,6 @@ author: The flaskworks.deploy contributors (@flaskworks)
 description:
   - Prints a report for people or JSON for programs on the terminal of the controller, as it is, and writes the JSON to
     a file there when asked to.
-  - Runs nothing on a host and changes nothing there. The file on the controller is written anew each time and is
-    not reported as a change.
 options:
   hosts:
     description:
@@ -28,21 +26,8 @@ options:
     type: str
     choices: [text, json]
     default: text
-  file:
-    description: Where the JSON goes, on the controller; relative to where ansible-playbook runs.
-    type: path
-attributes:
-  check_mode:
-    description: Only reads hosts.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
-  idempotent:
-    description: Changes nothing on hosts.
-    support: full
-notes:
-  - Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - flaskworks.deploy.report
 """
 
 EXAMPLES = r"""

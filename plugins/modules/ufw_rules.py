@@ -116,7 +116,6 @@ unconfirmed:
   type: str
 """
 
-import ipaddress
 from dataclasses import replace
 from typing import Any
 
@@ -124,58 +123,19 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.deploy.plugins.module_utils import ufw_guard
 from ansible_collections.flaskworks.deploy.plugins.module_utils.docker_ports import docker_facts, docker_findings
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_host import change, could_cut_off, look
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import OWNER, check_rules, wanted_rules
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import (
+    OWNER,
+    check_rules,
+    complete_rules,
+    wanted_rules,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
+    checked_limit,
     defeated_limits,
     make_plan,
-    shut_out_by_limit,
-    ssh_limits,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_ssh import ssh_peers, ssh_ports
-
-_ENTRY: dict[str, Any] = {"ports": [], "proto": "tcp", "policy": "allow", "from": ["any"], "comment": ""}
-
-
-def _complete(rules: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the rules with every key. Raises UfwError for what is no entry at all."""
-    problems = []
-    for name, rule in rules.items():
-        if not isinstance(rule, dict):
-            problems.append(f"{name}: is not a dictionary")
-            continue
-        if unknown := sorted(set(rule) - set(_ENTRY)):
-            problems.append(f"{name}: unknown key {', '.join(unknown)}; there are {', '.join(_ENTRY)}")
-        problems += [
-            f"{name}.{key}: is not a list" for key in ("ports", "from") if not isinstance(rule.get(key, []), list)
-        ]
-    if problems:
-        raise UfwError("\n".join(problems))
-    return {name: {**_ENTRY, **rule} for name, rule in rules.items()}
-
-
-def _networks(given: list[str]) -> list[str]:
-    """Return the networks. Raises UfwError for what is none."""
-    for network in given:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise UfwError(f"ssh_unlimited: {network!r} is no address or network: {error}") from error
-    return given
-
-
-def _limited(given: dict[str, Any], ports: set[int], peers: set[str]) -> dict[str, dict[str, Any]]:
-    """Return the rules for a limit of SSH. Raises UfwError where this very run would meet it."""
-    unlimited = _networks(given["ssh_unlimited"])
-    if not given["ssh_limit"]:
-        return {}
-    if not given["multiplexed"] and (slowed := shut_out_by_limit(peers, unlimited)):
-        raise UfwError(
-            f"ssh_limit would stop this run: it opens a connection for each task, and six within 30 s are too many."
-            f" Share one (ControlMaster=auto and ControlPersist=60s in ssh_args), or list {', '.join(slowed)} under"
-            " ssh_unlimited"
-        )
-    return ssh_limits(ports, unlimited)
 
 
 def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -184,7 +144,10 @@ def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
         raise UfwError(f"owner {owner!r} is not a name of letters, digits, '_', '.' and '-'")
     ports = ssh_ports()
     peers = ssh_peers(ports)
-    rules = {**_complete(given["rules"]), **_limited(given, ports, peers)}
+    entries = complete_rules(given["rules"])
+    limited, multiplexed = given["ssh_limit"], given["multiplexed"]
+    limit = checked_limit(ports, peers, given["ssh_unlimited"], wanted=limited, multiplexed=multiplexed)
+    rules = {**entries, **limit}
     if problems := check_rules(rules):
         raise UfwError("\n".join(f"{place}: {fault}" for place, fault in problems))
     before = look()

@@ -11,11 +11,13 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import
     Rule,
     check_rules,
     command,
+    complete_rules,
     parse_rules,
     wanted_rules,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
     Plan,
+    checked_limit,
     defeated_limits,
     make_plan,
     shut_out_by_limit,
@@ -316,3 +318,22 @@ def test_a_change_that_might_cut_ssh_off_is_known(
     made = plan(now.rules, rules)
     then = State(True, made.after, **{"active": True, "boot": True, "ipv6": True, "incoming": "deny", **after})
     assert could_cut_off(now, made, then, {22}) is risky
+
+
+def test_an_entry_gets_what_it_leaves_out() -> None:
+    assert complete_rules({"web": {"ports": [80]}}) == {"web": entry(80)}  # type: ignore[arg-type]
+    with pytest.raises(UfwError) as raised:
+        complete_rules({"a": 80, "b": {"port": 80}, "c": {"ports": 80, "from": "any"}})
+    said = str(raised.value).splitlines()
+    assert [line.partition(":")[0] for line in said] == ["a", "b", "c.ports", "c.from"]
+    assert "unknown key port" in said[1]
+
+
+def test_a_limit_that_this_run_would_meet_is_none() -> None:
+    assert checked_limit({22}, {PEER}, [], wanted=False, multiplexed=False) == {}
+    assert checked_limit({22}, {PEER}, [], wanted=True, multiplexed=True) == ssh_limits({22}, [])
+    assert checked_limit({22}, {PEER}, [PEER], wanted=True, multiplexed=False) == ssh_limits({22}, [PEER])
+    with pytest.raises(UfwError, match=f"list {PEER} under ssh_unlimited"):
+        checked_limit({22}, {PEER}, [], wanted=True, multiplexed=False)
+    with pytest.raises(UfwError, match="'home' is no address or network"):
+        checked_limit({22}, {PEER}, ["home"], wanted=False, multiplexed=True)
