@@ -29,7 +29,7 @@ _SPECIAL = "\"'$&<>\\"
 
 
 def page_file(app: str) -> str:
-    """Return the path that exists as long as the maintenance of an application is on. A site reads it (plan_emit)."""
+    """Return the path that exists as long as the maintenance of an application is on. A site reads it (plan_paths)."""
     return f"{SITES_DIRECTORY}/{app}/maintenance.conf"
 
 

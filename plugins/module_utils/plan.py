@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_emit as emit
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_firewall
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_kinds as kinds
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_runtime as runtime
@@ -17,12 +16,17 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_tls 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_web as web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import EntryPoints, check_entry, check_options
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_background import check_background
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_logs import policies
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_managers import check_manager
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import check_name
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_packages import apt_packages
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_paths import base_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_release import release
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_secrets import check_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_served_code import check_served_code
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import check_server, check_type
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_site import site
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
 from ansible_collections.flaskworks.deploy.plugins.module_utils.undefined import Undefined, without_undefined
 
@@ -115,13 +119,13 @@ def make_plan(
     if problems:
         raise InventoryError(problems)
     return {
-        "packages": emit.apt_packages(entries, firewall=firewall),
-        "accounts": {name: {"home": emit.base_of(name), "groups": []} for name in entries},
-        "releases": {name: emit.release(name, entry) for name, entry in entries.items()},
-        "nginx_sites": {name: emit.site(name, entry) for name, entry in entries.items()},
+        "packages": apt_packages(entries, firewall=firewall),
+        "accounts": {name: {"home": base_of(name), "groups": []} for name in entries},
+        "releases": {name: release(name, entry) for name, entry in entries.items()},
+        "nginx_sites": {name: site(name, entry) for name, entry in entries.items()},
         "tls_certificates": tls.certificates(entries),
         "acme_webroot": tls.WEBROOT,
-        "logrotate_policies": emit.policies(entries),
+        "logrotate_policies": policies(entries),
         "ufw_rules": plan_firewall.rules(entries),
     }
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import logs_of, units
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_paths import logs_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import (
     RULES,
     Entry,
@@ -16,6 +16,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules impor
     texts,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_server import server_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_units import units
 from ansible_collections.flaskworks.deploy.plugins.module_utils.servers import graceful_timeout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import check_unit
 

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import maintenance as made
-from ansible_collections.flaskworks.deploy.plugins.module_utils import plan_emit
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_paths import own_nginx_files
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).resolve().parents[2] / "roles/flask_apps/templates"),
@@ -176,7 +176,7 @@ def test_a_site_that_does_not_read_the_state_of_the_host_is_refused() -> None:
 
 
 def test_the_site_reads_the_file_that_says_whether_it_is_closed() -> None:
-    assert made.page_file("blog") == f"{plan_emit.own_nginx_files('blog')}/maintenance.conf"
+    assert made.page_file("blog") == f"{own_nginx_files('blog')}/maintenance.conf"
 
 
 def test_two_applications_never_share_a_variable() -> None:

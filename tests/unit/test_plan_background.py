@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.filter.led_by import led_by
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
-from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_emit import shell_line
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_units import shell_line
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import kinds_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.unit_files import render_unit
