@@ -12,40 +12,38 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import private_folder
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_run import run_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, last_lines
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER, NO_HOME
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import Completed, account_of, run_as
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import account_of, run_as
 from ansible_collections.flaskworks.deploy.plugins.module_utils.signing_keys import signing_keys
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ssh_keys import SshKeyError
 
-Git = Callable[..., Completed]
 
-
-def require_signature(git: Git, mirror: str, source: Mapping[str, Any], commit: str, env: Mapping[str, str]) -> None:
+def require_signature(mirror: str, source: Mapping[str, Any], commit: str, env: Mapping[str, str]) -> None:
     """Return when the tag that ``source.version`` names, or the commit itself, has a good signature by one of the keys.
 
-    ``git`` runs git as the build user: words, environment. The mirror holds the commit, and the tag as the server has
-    it. Raises ReleaseError with what is wrong.
+    The mirror holds the commit, and the tag as the server has it. Raises ReleaseError with what is wrong.
     """
     with _keyring(source["verify"]) as (options, own):
         base, env = [*options, "--git-dir", mirror], {**env, **own}
         version, said = str(source.get("version") or "HEAD"), []
-        tag = git([*base, "cat-file", "tag", f"refs/tags/{version}"], env)
+        tag = run_git([*base, "cat-file", "tag", f"refs/tags/{version}"], env)
         if tag.returncode == 0:
             fault = not_about(tag.stdout, version, commit)
-            checked = git([*base, "verify-tag", "--raw", f"refs/tags/{version}"], env)
+            checked = run_git([*base, "verify-tag", "--raw", f"refs/tags/{version}"], env)
             if checked.returncode == 0 and not fault:
                 return
             said.append(f"the tag {version} {fault or meaning(checked.stderr, tag.stdout)}")
             if is_renamed(tag.stdout, version):
                 # Whoever did that wants another commit built than the name says: a signature of that one tells nothing.
                 raise ReleaseError("source", f"nothing was built: {said[0]}", last_lines(checked.stderr, 6))
-        text = git([*base, "cat-file", "commit", commit], env).stdout
-        checked = git([*base, "verify-commit", "--raw", commit], env)
+        text = run_git([*base, "cat-file", "commit", commit], env).stdout
+        checked = run_git([*base, "verify-commit", "--raw", commit], env)
         if checked.returncode == 0:
             return
         said.append(f"the commit {commit[:12]} {meaning(checked.stderr, text)}")

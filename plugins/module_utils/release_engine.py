@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_run import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import (
     graceful_timeout,
     log_position,
@@ -30,7 +31,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
     scrub,
     standing_of,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     append_history,
     finished_releases,

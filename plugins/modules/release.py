@@ -171,8 +171,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_engine, release_job, release_removal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_run import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, scrub
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import prepare_git
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import inspect_all
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience

@@ -41,7 +41,9 @@ class Git:
 
 
 def required(git: Git, version: str) -> None:
-    require_signature(git, "/mirror", {"version": version, "verify": [KEY]}, COMMIT, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(git_signatures, "run_git", git)
+        require_signature("/mirror", {"version": version, "verify": [KEY]}, COMMIT, {})
 
 
 def test_a_good_signature_of_the_tag_or_else_of_the_commit_is_enough() -> None:

@@ -15,6 +15,12 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     release_history,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import without_password
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_submodules import (
+    absolute_url,
+    is_local,
+    submodule_links,
+    submodule_urls,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_application import graceful_timeout
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cutover import switch
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import (
@@ -32,13 +38,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure 
     scrub,
     standing_of,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import (
-    absolute_url,
-    commit_of,
-    is_local,
-    submodule_links,
-    submodule_urls,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import commit_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import releases_to_remove
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect import prepared
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (

@@ -9,7 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import release_build, release_git, release_sandbox
+from ansible_collections.flaskworks.deploy.plugins.module_utils import (
+    git_mirror,
+    git_run,
+    release_build,
+    release_git,
+    release_sandbox,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import owned_directory
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
 
@@ -20,15 +26,15 @@ LOCKS = ("config.lock", "packed-refs.lock", "shallow.lock", "refs/heads/main.loc
 def me(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """This user as the one that builds."""
     name = pwd.getpwuid(os.getuid()).pw_name
-    for module in (release_git, release_build):
+    for module in (git_run, git_mirror, release_build):
         monkeypatch.setattr(module, "BUILD_USER", name)
     if os.getuid():
         # Only root may name groups, if only none.
         run = release_sandbox.run
-        monkeypatch.setattr(release_git, "run_as", lambda user, argv, **options: run(argv, **options))
+        monkeypatch.setattr(git_run, "run_as", lambda user, argv, **options: run(argv, **options))
     config = tmp_path / "gitconfig"
-    config.write_text(release_git.GIT_CONFIG_TEXT)
-    monkeypatch.setattr(release_git, "GIT_CONFIG", str(config))
+    config.write_text(git_run.GIT_CONFIG_TEXT)
+    monkeypatch.setattr(git_run, "GIT_CONFIG", str(config))
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_a_mirror_serves_after_a_git_that_was_killed(tmp_path: Path, origin: tup
     git = ["git", "-C", url, "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "commit", "-q", "-a", "-m", "two"], check=True)
     told = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-    release_git.prepare_mirror(str(mirror), {})
+    git_mirror.prepare_mirror(str(mirror), {})
     assert [name for name in left if (mirror / name).exists()] == []
     assert kept.exists()
     for name in LOCKS:
@@ -100,7 +106,7 @@ def test_git_has_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         seen.append(options["env"])
         return subprocess.CompletedProcess(argv, 0, f"{'a' * 40}\tHEAD\n", "")
 
-    monkeypatch.setattr(release_git, "run_as", run_as)
+    monkeypatch.setattr(git_run, "run_as", run_as)
     release_git.resolve_commit({"url": "ssh://git.example.org/x.git"}, {"HOME": str(tmp_path)})
     (environment,) = seen
     assert environment["HOME"] == "/nonexistent"
