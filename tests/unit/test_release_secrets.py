@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.flaskworks.deploy.plugins.action.release import _to_rotate
 from ansible_collections.flaskworks.deploy.plugins.module_utils import release_secrets as secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import input_parts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import HIDDEN, scrub
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.plugin_utils.release_inputs import to_rotate
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
 
 RELEASE = "20260101-000000-aaaaaaaa"
@@ -135,15 +135,15 @@ def test_the_plan_hands_over() -> None:
 
 def test_what_can_be_rotated() -> None:
     apps = {"blog": {"generated": {"KEY": 50, "SALT": 50}}, "shop": {"generated": {"KEY": 50}}, "old": {}}
-    assert _to_rotate(["SALT"], apps) == ["SALT"]
-    assert _to_rotate([], apps) == []
-    assert _to_rotate(["KEY", "SALT"], {"blog": apps["blog"]}) == ["KEY", "SALT"]
+    assert to_rotate(["SALT"], apps) == ["SALT"]
+    assert to_rotate([], apps) == []
+    assert to_rotate(["KEY", "SALT"], {"blog": apps["blog"]}) == ["KEY", "SALT"]
     with pytest.raises(AnsibleActionFail, match="any of blog, shop: add -e app=NAME"):
-        _to_rotate(["KEY"], apps)
+        to_rotate(["KEY"], apps)
     with pytest.raises(AnsibleActionFail, match="did you mean 'SALT'"):
-        _to_rotate(["SALTY"], apps)
+        to_rotate(["SALTY"], apps)
     with pytest.raises(AnsibleActionFail, match="these are none: KEY"):
-        _to_rotate(["KEY"], {"old": {}})
+        to_rotate(["KEY"], {"old": {}})
 
 
 SECRET = "a'b\"\\c$HOME %s\r\nsecond line&<ä>"
