@@ -14,6 +14,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import (
     BODY_SIZE,
     URL,
+    below,
     directory,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import Problem
@@ -112,6 +113,7 @@ def _path_faults(site: Entry) -> Iterator[tuple[str, str]]:
     for url in site["uploads"]:
         if directory(url) not in aliases:
             yield "uploads", f"{url!r} is none of the aliases; {hint(directory(url), aliases)}"
+    yield from _uploads_root_faults(site)
     for url, location in site["locations"].items():
         key = f"locations.{url}"
         if not url or not URL.fullmatch(url):
@@ -125,6 +127,20 @@ def _path_faults(site: Entry) -> Iterator[tuple[str, str]]:
         for name in ("read_timeout", "send_timeout"):
             if not 0 <= location[name] <= 86400:
                 yield f"{key}.{name}", f"{location[name]} is not between 0 and 86400 seconds"
+
+
+def _uploads_root_faults(site: Entry) -> Iterator[tuple[str, str]]:
+    root = site["uploads_root"]
+    if not root:
+        return
+    if not _DIRECTORY.fullmatch(root) or ".." in root.split("/"):
+        yield "uploads_root", f"{root!r} is no absolute path of a directory, or has characters that nginx reads"
+        return
+    uploads = {directory(url) for url in site["uploads"]}
+    for url, paths in site["aliases"].items():
+        for path in paths if isinstance(paths, list) else [paths]:
+            if directory(url) in uploads and not below(str(path), root):
+                yield "uploads_root", f"{path!r}, which is under uploads, is not below {root!r}"
 
 
 def _proxy_fault(proxy: str) -> str:

@@ -33,6 +33,8 @@ def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
             "open": is_open(url, site.get("basic_auth")),
             "headers": headers(over.get("headers")),
             "uploads": uploads,
+            # nginx looks up the directory without the slash.
+            "trusted": site["uploads_root"].rstrip("/") or alias["directory"].rstrip("/"),
             # A copy there could be somebody else's than the file.
             "compressed": [] if uploads else site["static_compressed"],
         }

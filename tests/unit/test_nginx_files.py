@@ -118,9 +118,18 @@ def test_links_are_not_followed_where_others_write() -> None:
     text = site({"aliases": {"/static": ["/srv/new", "/srv/old"], "/media": "/srv/y"}, "uploads": ["/media"]})
     assert re.findall(r"disable_symlinks .*;", text) == ["disable_symlinks on from=/srv/y;"]
     assert text.count('if ($uri ~ "/\\.(?!well-known/)") {') == 3
+    rooted = {"aliases": {"/media/": "/srv/shared/media"}, "uploads": ["/media"], "uploads_root": "/srv/shared"}
+    assert re.findall(r"disable_symlinks .*;", site(rooted)) == ["disable_symlinks on from=/srv/shared;"]
     checked = sites({"x": {"upstream": "127.0.0.1:1", "server_names": ["x.test"], "uploads": ["/media/"]}})
     (problem,) = check_sites(checked)
     assert "'/media/' is none of the aliases" in str(problem)
+
+
+@pytest.mark.parametrize(("root", "words"), [("/srv/b", "is not below '/srv/b'"), ("srv/a", "no absolute path")])
+def test_the_root_of_uploads_is_above_them(root: str, words: str) -> None:
+    entry = {"upstream": "127.0.0.1:1", "server_names": ["x.test"], "aliases": {"/media/": "/srv/a/media"}}
+    (problem,) = check_sites(sites({"x": {**entry, "uploads": ["/media/"], "uploads_root": root}}))
+    assert words in str(problem)
 
 
 def test_files_of_the_host_are_read_before_every_location() -> None:
