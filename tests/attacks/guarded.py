@@ -84,6 +84,9 @@ for _line in (
     "Cookie: auth=1",
 ):
     add("passwords", f"/private with {_line.format(F='/open/')}", CLOSED, _around("locked", "{P}", "/private", _line))
+# "ada" and a line of somebody's making, which nginx would write into its error log as it is.
+add("passwords", "/private as a user with a line in the name", CLOSED,
+    _around("locked", "{P}", "/private", "Authorization: Basic YWRhClttYWRlIHVwXSBhIGxpbmUbWzMxbTp4"))  # fmt: skip
 for _line in ADDRESSES:
     add("addresses", f"/inner with {_line}", CLOSED, _around("mirror", "{P}", "/inner", _line))
 for _method in ("HEAD", "POST", "PUT", "OPTIONS", "PROPFIND", "BREW"):

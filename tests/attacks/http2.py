@@ -66,6 +66,7 @@ HEADS: dict[str, Head] = {
     ":path with bytes above 127": _instead(":path", "/first-{M}\xff\xfe"),
     ":method with a line": _instead(":method", "GET /smuggled-{M} HTTP/1.1\r\nHost: secure.test\r\n\r\nGET"),
     ":method with a blank": _instead(":method", "GET /smuggled-{M}"),
+    ":method with a byte above 127": _instead(":method", "G\xc9T"),
     ":method in small letters": _instead(":method", "get"),
     ":method empty": _instead(":method", ""),
     ":method CONNECT": _instead(":method", "CONNECT"),
@@ -213,6 +214,18 @@ for _name, _host in {
 }.items():
     add(GROUP, f"a connection for one site, a request for {_name}", "421, or what that one asks for itself",
         _another(_host))  # fmt: skip
+
+
+@attack(
+    GROUP, "upgrade: websocket where websockets are let through", "the application is not asked to leave the protocol"
+)
+def upgraded(field: Field) -> Seen:
+    """Bytes of a websocket would stand between the frames, and could be an answer to another visitor."""
+    site = field["secure"]
+    lines = [*pseudo(site, "/ws/told"), ("upgrade", "websocket"), ("sec-websocket-version", "13")]
+    reply = exchange(site, request(lines))[1]
+    got = reply.json().get("headers", {}).get("Upgrade")
+    return Seen(f"{reply}, {got or 'no upgrade'}", reply.status == 200 and not got)
 
 
 @attack(GROUP, "in the clear: the preface, and an upgrade, on port 80", "HTTP/1.1 or nothing")

@@ -111,6 +111,9 @@ for _target in (
     "/media/host/etc/passwd",
     "/media/release/mirror.py",
     "/media/deep/passwd",
+    # Here the directory itself is one.
+    "/drop/etc/passwd",
+    "/drop/srv/mirror/shared/instance/data.db",
 ):
     add("links in uploads", _target, "the link is not followed: 403 or 404", _fetch(_target))
 

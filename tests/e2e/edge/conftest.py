@@ -39,7 +39,7 @@ TLS = {"mode": "self-signed", "hsts": 31536000}
 APPS: dict[str, dict[str, Any]] = {
     # All that a site can be told, so that gixy and the attacks meet it.
     "mirror": {
-        "static": {"/static/": "src:static/", "/media/": "shared:media/"},
+        "static": {"/static/": "src:static/", "/media/": "shared:media/", "/drop/": "shared:drop/"},
         "nginx": {
             "locations": {
                 "/ws": {"websocket": True},
@@ -78,7 +78,7 @@ APPS: dict[str, dict[str, Any]] = {
     "secure": {
         "tls": TLS,
         "static": {"/static/": "src:static/", "/media/": "shared:media/"},
-        "nginx": {"locations": {"/unbuffered": {"request_buffering": False}}},
+        "nginx": {"locations": {"/unbuffered": {"request_buffering": False}, "/ws": {"websocket": True}}},
     },
     "vault": {"tls": TLS, "nginx": {"basic_auth": {"users": {"ada": "lovelace"}}}},
 }
@@ -91,6 +91,7 @@ echo MARK-OF-THE-DATABASE >instance/data.db
 ln -s /etc/passwd media/passwd; ln -s ../../../../../../etc/passwd media/deep/passwd
 ln -s ../instance/data.db media/database; ln -s .. media/out; ln -s / media/host
 ln -s /srv/mirror/current/src media/release
+mv drop drop.before; ln -s / drop
 chmod -R o+rX . ; chmod o+x /srv/mirror/shared
 """
 
@@ -106,7 +107,7 @@ def entry(name: str, source: Path, trusted: str) -> dict[str, Any]:
     }
     limited = {"/limited": {"rate_limit": {"rate": 1, "burst": 5}}}
     nginx = {"trusted_proxies": [trusted], "locations": limited} if name == "tornado" else {}
-    return {**whole, "shared": ["media", "instance", "seen"], **own, "nginx": {**nginx, **own.get("nginx", {})}}
+    return {**whole, "shared": ["media", "drop", "instance", "seen"], **own, "nginx": {**nginx, **own.get("nginx", {})}}
 
 
 @dataclass

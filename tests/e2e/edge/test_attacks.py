@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,26 @@ def test_every_attack_is_held(edge: Edge, group: str) -> None:
     rows = [row for row in edge.results if row["group"] == group]
     assert [row["name"] for row in rows] == [row.name for row in TABLE if row.group == group]
     assert [f"{row['name']}: {row['seen']}" for row in rows if row["verdict"] != "held"] == []
+
+
+# Prints what no reader of a log could take: of JSON, of UTF-8, and lines that nginx did not begin.
+UNREADABLE = r"""
+import glob, json, re
+for path in glob.glob("/var/log/nginx/*.access.log"):
+    for line in open(path, "rb"):
+        try:
+            json.loads(line.decode())
+        except ValueError as error:
+            print(path, error, line[:200])
+for path in glob.glob("/var/log/nginx/*error.log"):
+    for line in open(path, "rb"):
+        if not re.match(rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[", line):
+            print(path, line[:200])
+"""
+
+
+def test_no_attack_has_made_a_log_unreadable(edge: Edge) -> None:
+    assert edge.inside.root(f"python3 -c {shlex.quote(UNREADABLE)}") == ""
 
 
 def test_gixy_finds_nothing_in_what_is_on_the_host(edge: Edge, tmp_path: Path) -> None:
