@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import nginx_waf
@@ -12,6 +13,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge impor
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_paths import base_of, own_nginx_files
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import public_name
+
+_SHARED = "shared:"
 
 
 def site(name: str, entry: Entry) -> dict[str, Any]:
@@ -23,7 +26,9 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
         "default_server": not entry["domains"],
         "upstream": f"unix:{base}/current/gunicorn.sock",
         "aliases": {url: _served(base, url, target) for url, target in sorted(entry["static"].items())},
-        "uploads": [url for url, target in sorted(entry["static"].items()) if target.startswith("shared:")],
+        "uploads": [url for url, target in sorted(entry["static"].items()) if target.startswith(_SHARED)],
+        # The application can put a link in place of any directory below it.
+        "uploads_root": f"{base}/shared",
         **({"waf": nginx["waf"]} if nginx_waf.used(nginx) else {}),
         "max_body": nginx["max_body"],
         "locations": {
@@ -42,7 +47,9 @@ def site(name: str, entry: Entry) -> dict[str, Any]:
 def _served(base: str, url: str, target: str) -> str | list[str]:
     """Return where the files of one static map are.
 
-    A page that came from the release before goes on asking for its files. What is shared is the same for all releases.
+    A page that came from the release before goes on asking for its files. What is shared is the same for all releases,
+    and is looked up where it is, so that no link in it counts.
     """
-    current, previous = (f"{base}/{link}/public/{public_name(url)}/" for link in ("current", "previous"))
-    return current if target.startswith("shared:") else [current, previous]
+    if target.startswith(_SHARED):
+        return f"{base}/shared/{posixpath.normpath(target.removeprefix(_SHARED))}/"
+    return [f"{base}/{link}/public/{public_name(url)}/" for link in ("current", "previous")]

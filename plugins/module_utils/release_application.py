@@ -74,8 +74,10 @@ def ensure_shared(layout: Layout, app: Mapping[str, Any], account: pwd.struct_pa
     served = shared_served(app)
     for name in app.get("shared", []):
         path = relative_path(name, "a shared directory")
-        group, mode = (_group(WEB_GROUP), 0o2750) if name in served else (account.pw_gid, 0o750)
-        ensure_directory(layout.shared, path, account.pw_uid, group, mode)
+        if name in served:
+            ensure_directory(layout.shared, path, account.pw_uid, _group(WEB_GROUP), 0o2750, links=False)
+        else:
+            ensure_directory(layout.shared, path, account.pw_uid, account.pw_gid, 0o750)
 
 
 def link_shared(layout: Layout, app: Mapping[str, Any], release_id: str) -> None:

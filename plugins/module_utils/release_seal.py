@@ -85,11 +85,11 @@ def _own(path: str, group: int, mode: int) -> None:
     os.chmod(path, mode)
 
 
-def ensure_directory(base: str, path: str, owner: int, group: int, mode: int) -> None:
+def ensure_directory(base: str, path: str, owner: int, group: int, mode: int, *, links: bool = True) -> None:
     """Make ``base``/``path`` a directory with this owner and mode; ``base`` belongs to a user who is not trusted.
 
     Each component is opened without following links, so root never changes something elsewhere. A link that root made
-    (to another disk) is left as it is. Raises ReleaseError for one that the user made.
+    (to another disk) is left as it is, unless ``links`` is false. Raises ReleaseError for one that the user made.
     """
     opened = os.open(base, os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -101,8 +101,11 @@ def ensure_directory(base: str, path: str, owner: int, group: int, mode: int) ->
                 fresh = False
             entry = os.stat(name, dir_fd=opened, follow_symlinks=False)
             if stat.S_ISLNK(entry.st_mode):
-                if entry.st_uid == 0:
+                if entry.st_uid == 0 and links:
                     return
+                if entry.st_uid == 0:
+                    text = f"{base}/{path} is a link, and nginx follows none where the application writes"
+                    raise ReleaseError("shared", f"{text}: mount what lies elsewhere there (mount --bind)")
                 raise ReleaseError("shared", f"{base}/{path} is a link that the application made")
             if not stat.S_ISDIR(entry.st_mode):
                 raise ReleaseError("shared", f"{base}/{path} is in the way: not a directory")

@@ -206,7 +206,7 @@ def test_files_of_the_release_before_stay_reachable_and_shared_ones_are_there_an
     static = {"/static/": "src:one/", "/lib/": "package:two/", "/media/": "shared:media/"}
     assert plan(static=static, shared=["media"])["nginx_sites"]["blog"]["aliases"] == {
         "/lib/": ["/srv/blog/current/public/lib/", "/srv/blog/previous/public/lib/"],
-        "/media/": "/srv/blog/current/public/media/",
+        "/media/": "/srv/blog/shared/media/",
         "/static/": ["/srv/blog/current/public/static/", "/srv/blog/previous/public/static/"],
     }
 

@@ -106,6 +106,8 @@ def test_shared_directories_are_made_without_following_the_users_links(tmp_path:
     assert look(outside)[1] == 0
     (base / "disk").symlink_to(outside)
     ensure_directory(str(base), "disk", USER, GROUP, 0o750)
+    with pytest.raises(ReleaseError, match=r"nginx follows none .*mount --bind"):
+        ensure_directory(str(base), "disk", USER, GROUP, 0o750, links=False)
     assert os.listdir(outside) == []
     (base / "file").write_text("")
     with pytest.raises(ReleaseError, match="not a directory"):
