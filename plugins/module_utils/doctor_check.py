@@ -16,7 +16,8 @@ Judge = Callable[[Facts], list[Finding]]
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, what it looks at and why, the facts that it needs, and who judges them.
+    """One check: its name, what it looks at and why, the facts that it needs, and who judges them; ``left_out`` says of
+    what it could not look at, and why, an empty text when there is nothing.
 
     Its findings bear its name, or begin with it and a hyphen.
     """
@@ -26,6 +27,7 @@ class Check:
     why: str
     needs: tuple[str, ...]
     judge: Judge
+    left_out: Callable[[Facts], str] = lambda facts: ""
 
     def owns(self, finding: Finding) -> bool:
         """Tell whether a finding is one of this check: one judge may serve several."""

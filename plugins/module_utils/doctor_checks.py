@@ -17,8 +17,9 @@ CHECKS: tuple[Check, ...] = (
         "dns",
         "A and AAAA records of each domain against the host's addresses and `ansible_host`",
         "visitors and certificate authorities go where the name leads",
-        ("plan", "names", "addresses", "known_as"),
+        ("plan", "names", "names_here", "addresses", "known_as"),
         web.names,
+        web.unanswered,
     ),
     Check(
         "port-taken",

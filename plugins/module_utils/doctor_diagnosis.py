@@ -12,7 +12,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding i
 
 
 def diagnose(facts: Mapping[str, Any]) -> tuple[list[Finding], list[dict[str, str]]]:
-    """Return all findings, and the checks whose facts are not known, each with ``check`` and ``why``.
+    """Return all findings, and the checks whose facts are not known, or not all, each with ``check`` and ``why``.
 
     ``facts["missing"]``: key of a fact -> why it is not known.
     """
@@ -24,6 +24,8 @@ def diagnose(facts: Mapping[str, Any]) -> tuple[list[Finding], list[dict[str, st
             unchecked.append({"check": check.name, "why": facts["missing"][missing[0]]})
         else:
             found += [finding for finding in check.judge(facts) if check.owns(finding)]
+            if why := check.left_out(facts):
+                unchecked.append({"check": check.name, "why": why})
     for name, said in sorted(facts.get("apps", {}).items()):
         unchecked += [{"check": f"{name}: {what}", "why": why} for what, why in (said.get("missing") or {}).items()]
     return ordered(found), unchecked

@@ -37,6 +37,7 @@ def gather(order: Mapping[str, Any]) -> dict[str, Any]:
     """
     plan: dict[str, Any] = dict(order["plan"])
     facts: dict[str, Any] = {"time": time.time(), "plan": plan, "missing": {}}
+    domains = [domain for wanted in plan.values() for domain in wanted["domains"]]
     collectors: dict[str, Callable[[], Any]] = {
         "system": _system,
         "file_systems": _file_systems,
@@ -51,7 +52,8 @@ def gather(order: Mapping[str, Any]) -> dict[str, Any]:
         "firewall": _firewall,
         "addresses": net.addresses,
         "listeners": net.listeners,
-        "names": lambda: net.looked_up([domain for wanted in plan.values() for domain in wanted["domains"]]),
+        "names": lambda: net.looked_up(domains),
+        "names_here": lambda: net.known_here(domains),
         "known_as": lambda: net.known_as(list(order["names"])),
     }
     with ThreadPoolExecutor(8) as pool:

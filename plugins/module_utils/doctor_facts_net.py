@@ -8,6 +8,7 @@ import ipaddress
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils import dns_names
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import run
 
@@ -36,22 +37,29 @@ def listeners() -> list[dict[str, Any]]:
     return said.listeners(answer("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes"))
 
 
-def looked_up(names: list[str]) -> dict[str, list[str]]:
-    """Return name -> its addresses; names that are addresses are their own."""
+def looked_up(names: list[str]) -> dict[str, list[str] | None]:
+    """Return name -> the addresses that DNS has for it; None where the resolver does not answer."""
     with ThreadPoolExecutor(8) as pool:
-        return dict(zip(names, pool.map(_addresses_of, names), strict=True))
+        return dict(zip(names, pool.map(lambda name: dns_names.addresses(_asked(name)), names), strict=True))
+
+
+def known_here(names: list[str]) -> dict[str, list[str]]:
+    """Return name -> the addresses that programs on this host get for it, out of its /etc/hosts before DNS."""
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(names, pool.map(_here, names), strict=True))
 
 
 def known_as(names: list[str]) -> list[str]:
     """Return the addresses by which others reach this host, of its names for Ansible."""
-    found = {address for there in looked_up(names).values() for address in there}
+    # A host knows its own name by heart (127.0.1.1 in /etc/hosts): what do others know?
+    answers = [*known_here(names).values(), *looked_up(names).values()]
+    found = {address for there in answers for address in there or []}
     return sorted(address for address in found if not ipaddress.ip_address(address).is_loopback)
 
 
-def _addresses_of(name: str) -> list[str]:
-    asked = f"www.{name[2:]}" if name.startswith("*.") else name
-    found = said.addresses(run(["getent", "ahosts", asked], timeout=PATIENCE).stdout)
-    if found and all(ipaddress.ip_address(address).is_loopback for address in found):
-        # A host knows its own name by heart (127.0.1.1 in /etc/hosts): what do others know?
-        return said.addresses(run(["getent", "-s", "hosts:dns", "ahosts", asked], timeout=PATIENCE).stdout) or found
-    return found
+def _here(name: str) -> list[str]:
+    return said.addresses(run(["getent", "ahosts", _asked(name)], timeout=PATIENCE).stdout)
+
+
+def _asked(name: str) -> str:
+    return f"www.{name[2:]}" if name.startswith("*.") else name

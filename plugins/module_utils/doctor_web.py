@@ -30,22 +30,34 @@ def names(facts: Facts) -> list[Finding]:
     found: list[Finding] = []
     for app, wanted in facts["plan"].items():
         for domain in wanted["domains"]:
-            found += _about_name(app, domain, facts["names"].get(domain), own, wanted)
+            there, here = facts["names"].get(domain), facts["names_here"].get(domain) or []
+            if there:
+                found += _about_addresses(app, domain, there, own, wanted)
+            elif there is not None:
+                found.append(_unknown_name(app, domain, here, own))
     return found
 
 
-def _about_name(app: str, domain: str, there: list[str] | None, own: set[str], wanted: Facts) -> Iterator[Finding]:
-    ours = ", ".join(sorted(own)) or "unknown"
-    if there is None:
-        return
-    if not there:
-        fix = f"add a record for {domain} that leads to this host ({ours}), or correct the name in the inventory"
-        yield Finding("error", app, "dns", f"{domain} has no address, asked on this host", fix)
-        return
-    if all(ipaddress.ip_address(address).is_loopback for address in there):
-        evidence = f"{domain} is {', '.join(there)} on this host, out of its /etc/hosts, and unknown to DNS"
-        yield Finding("info", app, "dns", evidence, "see from elsewhere whether visitors find it")
-        return
+def unanswered(facts: Facts) -> str:
+    """Of which domains nothing is known: a resolver that is silent says nothing about them."""
+    silent = [domain for domain, there in facts["names"].items() if there is None]
+    named = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
+    return f"the resolver of this host (/etc/resolv.conf) does not answer for {named}" if silent else ""
+
+
+def _unknown_name(app: str, domain: str, here: list[str], own: set[str]) -> Finding:
+    if here:
+        evidence = f"{domain} is {', '.join(here)} on this host, out of its /etc/hosts, and unknown to DNS"
+        return Finding("info", app, "dns", evidence, "see from elsewhere whether visitors find it")
+    fix = f"add a record for {domain} that leads to this host ({_ours(own)}), or correct the name in the inventory"
+    return Finding("error", app, "dns", f"{domain} has no address, asked on this host", fix)
+
+
+def _ours(own: set[str]) -> str:
+    return ", ".join(sorted(own)) or "unknown"
+
+
+def _about_addresses(app: str, domain: str, there: list[str], own: set[str], wanted: Facts) -> Iterator[Finding]:
     for version, record in ((4, "A"), (6, "AAAA")):
         family = [address for address in there if ipaddress.ip_address(address).version == version]
         if not family or own.intersection(family) or _all_within(family, wanted["trusted_proxies"]):
@@ -54,7 +66,7 @@ def _about_name(app: str, domain: str, there: list[str] | None, own: set[str], w
         here = [address for address in own if ipaddress.ip_address(address).version == version]
         hidden = bool(here) and _all_within(here, NOT_ROUTED)
         level = "warning" if hidden or wanted["trusted_proxies"] or len(family) < len(there) else "error"
-        evidence = f"{domain} leads to {', '.join(family)} ({record}), and this host is {ours}"
+        evidence = f"{domain} leads to {', '.join(family)} ({record}), and this host is {_ours(own)}"
         fix = f"change the {record} record; behind NAT or a proxy make sure that it passes visitors on to this host"
         if hidden or wanted["trusted_proxies"]:
             fix += ", and name a proxy in nginx.trusted_proxies"

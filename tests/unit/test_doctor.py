@@ -105,6 +105,7 @@ def healthy() -> dict[str, Any]:
         "addresses": [PUBLIC, "2001:db8::5"],
         "known_as": [PUBLIC],
         "names": {"blog.example.org": [PUBLIC]},
+        "names_here": {"blog.example.org": [PUBLIC]},
         "listeners": [{"port": 80, "program": "nginx", "pid": 7}, {"port": 5432, "program": "postgres", "pid": 9}],
         "workers": {"blog": 2},
         "plan": {"blog": wanted},
@@ -174,10 +175,10 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     ("files", file("foreign"), ("warning", "blog", "files")),
     ("files", [UNSEEN], ("info", "", "files")),
     ("docker.published", [CONTAINER], ("warning", "", "docker-port")),
-    ("names", {"blog.example.org": []}, ("error", "blog", "dns")),
     ("names", {"blog.example.org": [OTHER]}, ("error", "blog", "dns")),
     ("names", {"blog.example.org": [PUBLIC, "2001:db8::9"]}, ("warning", "blog", "dns")),
-    ("names", {"blog.example.org": ["127.0.1.1"]}, ("info", "blog", "dns")),
+    # What is in its own /etc/hosts helps no visitor, the right address neither.
+    ("names", {"blog.example.org": []}, ("info", "blog", "dns")),
     ("listeners", [{"port": 443, "program": "apache2", "pid": 812}], ("error", "", "port-taken")),
     (f"{PAGE}.error", "connection refused", ("error", "blog", "site-answers")),
     (f"{PAGE}.status", 502, ("error", "blog", "site-answers")),
@@ -254,6 +255,24 @@ def test_what_is_no_fault(path: str, value: Any) -> None:
 def test_every_check_is_seen_to_find_something() -> None:
     names = {row[2][2] for row in FAULTS}
     assert all(any(name == check.name or name.startswith(f"{check.name}-") for name in names) for check in CHECKS)
+
+
+def test_a_name_without_an_address() -> None:
+    unknown: dict[str, Any] = {"names": {"blog.example.org": []}, "names_here": {"blog.example.org": []}}
+    assert found(healthy() | unknown) == [("error", "blog", "dns")]
+    for address in ("127.0.1.1", PUBLIC, OTHER):
+        (finding,), dummy = diagnose(healthy() | unknown | {"names_here": {"blog.example.org": [address]}})
+        assert (finding.level, finding.evidence.partition(" on ")[0]) == ("info", f"blog.example.org is {address}")
+
+
+def test_a_resolver_that_is_silent_says_nothing_of_a_name() -> None:
+    names = {"blog.example.org": None, **{f"{number}.test": None for number in range(4)}}
+    why = "the resolver of this host (/etc/resolv.conf) does not answer for blog.example.org, 0.test, 1.test and 2 more"
+    assert diagnose(healthy() | {"names": names}) == ([], [{"check": "dns", "why": why}])
+    one = healthy() | {"names": {"blog.example.org": [OTHER], "www.example.org": None}}
+    findings, unchecked = diagnose(one)
+    assert [finding.check for finding in findings] == ["dns"], "what did answer is judged"
+    assert [item["why"].rpartition(" ")[2] for item in unchecked] == ["www.example.org"]
 
 
 def test_behind_nat_and_proxies() -> None:

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
+    dns_names,
     doctor_facts_app,
     doctor_facts_files,
+    doctor_facts_net,
     doctor_facts_web,
     doctor_heard,
     doctor_inside,
@@ -115,6 +117,25 @@ def test_listeners_of_ss() -> None:
 def test_addresses_of_getent() -> None:
     listing = "192.0.2.1     STREAM blog\n192.0.2.1     DGRAM\n2001:DB8::1     STREAM\nfe80::1%eth0 RAW\n"
     assert said.addresses(listing) == ["192.0.2.1", "2001:db8::1", "fe80::1"]
+
+
+def test_names_are_asked_of_dns_and_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def dns(name: str) -> list[str] | None:
+        asked.append(name)
+        return {"www.blog.test": [], "vps1": ["203.0.113.5"]}.get(name)
+
+    def run(argv: list[str], **dummy: Any) -> subprocess.CompletedProcess[str]:
+        known = {"www.blog.test": "203.0.113.9 STREAM\n", "vps1": "127.0.1.1 STREAM\n10.0.0.5 RAW\n"}
+        return subprocess.CompletedProcess(argv, 0, known.get(argv[-1], ""), "")
+
+    monkeypatch.setattr(dns_names, "addresses", dns)
+    monkeypatch.setattr(doctor_facts_net, "run", run)
+    assert doctor_facts_net.looked_up(["*.blog.test", "silent.test"]) == {"*.blog.test": [], "silent.test": None}
+    assert asked == ["www.blog.test", "silent.test"]
+    assert doctor_facts_net.known_here(["*.blog.test"]) == {"*.blog.test": ["203.0.113.9"]}
+    assert doctor_facts_net.known_as(["vps1", "silent.test"]) == ["10.0.0.5", "203.0.113.5"]
 
 
 def test_settings_of_the_system() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from e2e.status.conftest import Done, Machine
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
+RECORDS = "/run/names"
 CANARY = "canary-91c7de-never-shown-f00d-4a1b77"
 
 # Each of its faults is switched on by a variable of its environment.
@@ -54,6 +56,17 @@ class Patient(Machine):
     """A host that is examined. `tests/e2e/status` has what it has in common with others."""
 
     variables: Path
+
+    def serve_names(self) -> None:
+        """Have a DNS of its own asked first, with the records of the file RECORDS."""
+        program = base64.b64encode((Path(__file__).parent / "name_server.py").read_bytes()).decode()
+        self.root(
+            f"systemctl -q is-active names && exit; : >{RECORDS}; echo {program} | base64 -d >/run/name_server.py;"
+            f" systemd-run -q --unit=names python3 /run/name_server.py 127.0.0.2 {RECORDS};"
+            # The file is mounted: it can't be replaced.
+            ' before="$(cat /etc/resolv.conf)"; printf "nameserver 127.0.0.2\n%s\n" "$before" >/etc/resolv.conf'
+        )
+        self.wait("ss -Hlun | grep -q 127.0.0.2:53")
 
     def say(self, **changes: Any) -> None:
         """Write what the inventory says of the site."""
@@ -113,6 +126,7 @@ def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A host on which nothing is installed yet."""
     for patient in booted(request.param, tmp_path_factory.mktemp("host")):
         patient.say()
+        patient.serve_names()
         yield patient
 
 
@@ -125,6 +139,6 @@ def healthy(bare: Patient) -> Patient:
         "apt-get -q -y install unattended-upgrades >/dev/null"
         " && systemctl -q unmask apt-daily.timer apt-daily-upgrade.timer"
         " && mkdir -p /var/log/journal"
-        ' && { grep -q blog.test /etc/hosts || echo "$(hostname -I | cut -d" " -f1) blog.test" >>/etc/hosts; }'
+        f' && echo "blog.test $(hostname -I | cut -d" " -f1)" >{RECORDS}'
     )
     return bare

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from e2e.doctor.conftest import CANARY, Patient
+from e2e.doctor.conftest import CANARY, RECORDS, Patient
 from e2e.status.conftest import recap
 
 RELEASE = "$(readlink -f /srv/blog/current)"
@@ -44,7 +44,7 @@ def variable(line: str, after: str = "true") -> tuple[str, str]:
 
 
 def edited(path: str, script: str, after: str = "true") -> tuple[str, str]:
-    """Edit a file with sed, and bring it back; /etc/hosts can't be replaced, only written."""
+    """Edit a file with sed, and bring it back; /etc/resolv.conf can't be replaced, only written."""
     return (
         f"cp -p {path} /run/before; sed '{script}' /run/before >{path}; {after}",
         f"cat /run/before >{path}; {after}",
@@ -57,10 +57,10 @@ def created(path: str, text: str) -> tuple[str, str]:
 
 
 FAULTS = (
-    Fault("no address", *edited("/etc/hosts", "/blog.test/d"), "error", "blog", "dns", "blog.test has no address"),
+    Fault("no address", *edited(RECORDS, "/blog.test/d"), "error", "blog", "dns", "blog.test has no address"),
     Fault(
         "another host's address",
-        *edited("/etc/hosts", "s/.* blog.test/203.0.113.9 blog.test/"),
+        *edited(RECORDS, "s/ .*/ 203.0.113.9/"),
         *("warning", "blog", "dns", "blog.test leads to 203.0.113.9 (A), and this host is 10."),
     ),
     Fault(
@@ -259,6 +259,30 @@ def test_a_fault_is_found_and_nothing_else(healthy: Patient, fault: Fault) -> No
     assert (done.status != 0) is (fault.level == "error")
     assert f"{fault.level:<8} {fault.check}: " in done.output
     assert said["unchecked"] == []
+
+
+def test_what_only_the_hosts_file_knows_is_a_remark(healthy: Patient) -> None:
+    plant, end = edited("/etc/hosts", "$a 203.0.113.9 blog.test")
+    try:
+        healthy.root(f": >{RECORDS}; {plant}")
+        done, said = healthy.examine()
+    finally:
+        healthy.root(f'{end}; echo "blog.test $(hostname -I | cut -d" " -f1)" >{RECORDS}')
+    assert (done.status, said["unchecked"]) == (0, []), done.output
+    assert [(one["level"], one["check"]) for one in said["findings"]] == [("info", "dns")]
+    assert "203.0.113.9 on this host, out of its /etc/hosts, and unknown to DNS" in said["findings"][0]["evidence"]
+
+
+def test_a_resolver_that_does_not_answer(healthy: Patient) -> None:
+    plant, end = edited("/etc/resolv.conf", "s/nameserver .*/nameserver 127.0.0.3/")
+    try:
+        healthy.root(plant)
+        done, said = healthy.examine()
+    finally:
+        healthy.root(end)
+    assert (done.status, said["findings"]) == (0, []), done.output
+    assert [item["check"] for item in said["unchecked"]] == ["dns"]
+    assert said["unchecked"][0]["why"].endswith("does not answer for blog.test")
 
 
 CLOCK = """---
