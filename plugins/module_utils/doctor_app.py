@@ -81,17 +81,26 @@ def secrets(facts: Facts) -> list[Finding]:
     """Keys that sign sessions. Facts hold what was measured of each, never the key."""
     found = []
     for app, said in facts["apps"].items():
-        seen = {str(item["name"]): item for item in said.get("secret_keys", [])}
+        given = {str(item["name"]): item for item in said.get("secret_keys", [])}
         inside = (said.get("inside") or {}).get("secret")
-        if inside:
-            seen.setdefault(inside["name"], inside)
-        for name, item in sorted(seen.items()):
-            level, why = weakness(item)
-            if level:
-                fix = f"secrets.{name}: a vaulted value of python3 -c 'import secrets; print(secrets.token_hex())'"
-                text = f"{name} {why}: whoever guesses it can sign in as anybody"
-                found.append(Finding(level, app, "secret-key", text, fix))
+        # What a variable says counts for nothing where the code has put another key in its place.
+        other = inside if inside and given.get(inside["name"]) not in (None, inside) else None
+        if inside and not other:
+            given[inside["name"]] = inside
+        for name, item in sorted(given.items()):
+            fix = f"secrets.{name}: a vaulted value of python3 -c 'import secrets; print(secrets.token_hex())'"
+            found += _weak_key(app, name, item, fix)
+        if other:
+            name = other["name"]
+            fix = f"the code overrides the variable {name} of the environment: have it read that one, and deploy"
+            found += _weak_key(app, f"app.config['{name}']", other, fix)
     return found
+
+
+def _weak_key(app: str, name: str, item: Facts, fix: str) -> list[Finding]:
+    level, why = weakness(item)
+    text = f"{name} {why}: whoever guesses it can sign in as anybody"
+    return [Finding(level, app, "secret-key", text, fix)] if level else []
 
 
 def weakness(item: Facts) -> tuple[str, str]:

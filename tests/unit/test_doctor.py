@@ -275,6 +275,24 @@ def test_a_resolver_that_is_silent_says_nothing_of_a_name() -> None:
     assert [item["why"].rpartition(" ")[2] for item in unchecked] == ["www.example.org"]
 
 
+def test_a_good_variable_does_not_hide_the_key_of_the_code() -> None:
+    weak = {**GOOD_KEY, "length": 3, "kinds": 3, "known": True}
+    (finding,), dummy = diagnose(changed(f"{INSIDE}.secret", weak))
+    assert (finding.level, finding.check) == ("error", "secret-key")
+    assert finding.evidence.startswith("app.config['SECRET_KEY'] is a well-known value")
+    assert finding.fix.startswith("the code overrides the variable SECRET_KEY")
+    # One and the same key is one finding, and so is one without a variable.
+    for variables in ([weak], []):
+        facts = changed(f"{INSIDE}.secret", weak)
+        facts["apps"]["blog"]["secret_keys"] = variables
+        (finding,), dummy = diagnose(facts)
+        assert finding.evidence.startswith("SECRET_KEY is a well-known value")
+        assert finding.fix.startswith("secrets.SECRET_KEY: a vaulted value")
+    # Two weak ones are two, and a weak variable is told although the code has a good key.
+    facts["apps"]["blog"]["secret_keys"] = key(length=15)
+    assert found(facts) == [("error", "blog", "secret-key")] * 2
+
+
 def test_behind_nat_and_proxies() -> None:
     facts = healthy() | {"addresses": [PRIVATE], "known_as": [PRIVATE], "names": {"blog.example.org": [OTHER]}}
     (finding,), dummy = diagnose(facts)
