@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     dns_names,
     doctor_facts_app,
@@ -30,6 +33,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan impo
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_versions import accepts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
 
+ROOT = Path(__file__).resolve().parents[2]
 # As Flask and Werkzeug are built, as far as the doctor looks: the real ones are in the scenario.
 SITE = """
 print("words of the site")
@@ -136,6 +140,19 @@ def test_names_are_asked_of_dns_and_of_the_host(monkeypatch: pytest.MonkeyPatch)
     assert asked == ["www.blog.test", "silent.test"]
     assert doctor_facts_net.known_here(["*.blog.test"]) == {"*.blog.test": ["203.0.113.9"]}
     assert doctor_facts_net.known_as(["vps1", "silent.test"]) == ["10.0.0.5", "203.0.113.5"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
+def test_the_time_of_a_controller_in_any_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """What the role says in its task is rendered, in a zone of the controller."""
+    tasks = yaml.safe_load((ROOT / "roles/flask_apps/tasks/doctor.yml").read_text())
+    (given,) = [task["flaskworks.deploy.doctor"] for task in tasks if "flaskworks.deploy.doctor" in task]
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        rendered = Templar(DataLoader()).template(trust_as_template(given["controller_time"]))
+    time.tzset()
+    assert abs(float(rendered) - time.time()) < 5
 
 
 def test_settings_of_the_system() -> None:

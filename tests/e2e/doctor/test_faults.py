@@ -293,7 +293,7 @@ CLOCK = """---
     - name: The host is examined
       become: true
       flaskworks.deploy.doctor:
-        controller_time: "{{ now(utc=true).timestamp() - 95 }}"
+        controller_time: "{{ (now(utc=true) - ('1970-01-01' | to_datetime('%Y-%m-%d'))).total_seconds() - 95 }}"
       register: found
       failed_when: found.findings | map(attribute='check') | difference(['memory-kills']) != ['clock']
     - name: It is shown
