@@ -28,7 +28,18 @@ RESTARTS = 3
 FULL = 0.90
 # secrets.token_hex() gives 64 characters, of 16 kinds. So do 16 bytes with half of that.
 SHORT, SHORTEST, FEW_KINDS = 32, 16, 6
-DEBUG_VARIABLES = ("FLASK_DEBUG", "DEBUG", "DJANGO_DEBUG", "PYTHONDEVMODE", "WERKZEUG_DEBUG_PIN")
+# Variable -> what switches it off, in small letters. Flask knows three words (flask/helpers.py, get_debug_flag); DEBUG
+# and DJANGO_DEBUG are read by a site's own code, as people write it; of the others every value is a yes.
+_SITES_OWN = ("", "0", "false", "no", "off", "none")
+DEBUG_VARIABLES = {
+    "FLASK_DEBUG": ("", "0", "false", "no"),
+    "DEBUG": _SITES_OWN,
+    "DJANGO_DEBUG": _SITES_OWN,
+    "PYTHONDEVMODE": ("",),
+    "WERKZEUG_DEBUG_PIN": ("",),
+}
+# Those of them that leave app.debug as it is.
+_OF_OTHERS = {"PYTHONDEVMODE", "WERKZEUG_DEBUG_PIN"}
 
 
 def python(facts: Facts) -> list[Finding]:
@@ -67,10 +78,13 @@ def debug(facts: Facts) -> list[Finding]:
     for app, said in facts["apps"].items():
         for name in said.get("debug_variables", []):
             evidence = f"the environment of the live release has {name} on"
+            if name == "WERKZEUG_DEBUG_PIN":
+                pin = "off: a debugger then asks nobody for a PIN" if said.get("debugger_without_pin") else "set"
+                evidence = f"the environment of the live release has {name} {pin}"
             fix = f"take {name} out of env and secrets, and deploy; a debugger lets visitors run code"
             found.append(Finding("error", app, "debug-on", evidence, fix))
         inside = said.get("inside") or {}
-        if inside.get("debug") and not said.get("debug_variables"):
+        if inside.get("debug") and _OF_OTHERS.issuperset(said.get("debug_variables", [])):
             evidence = "the application itself says debug=True when it is loaded"
             fix = "take app.debug = True and DEBUG = True out of the code or its settings, and deploy"
             found.append(Finding("error", app, "debug-on", evidence, fix))

@@ -56,7 +56,6 @@ KNOWN_KEYS = (
     ),
 )
 _KEY_NAME = re.compile(r"(?:^|_)(?:SECRET|SIGNING)_?KEY$")
-_OFF = ("", "0", "false", "no", "off", "none")
 
 
 def app_facts(recorded: Mapping[str, Any], plan: Mapping[str, Any], load: bool = True) -> dict[str, Any]:
@@ -106,12 +105,16 @@ def _facts(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | Non
 
 
 def environment_facts(text: str, names: list[str]) -> dict[str, Any]:
-    """Return ``debug_variables`` and ``secret_keys`` (measures of them) of the environment of a release."""
+    """Return ``debug_variables`` (those that are on), ``debugger_without_pin`` and ``secret_keys`` (measures of them)
+    of the environment of a release.
+    """
     variables = read_environment(text)
-    debug = [key for key in DEBUG_VARIABLES if variables.get(key, "").strip().lower() not in _OFF]
+    debug = [key for key, off in DEBUG_VARIABLES.items() if variables.get(key, "").lower() not in off]
     keys = {key: value for key, value in variables.items() if _KEY_NAME.search(key)}
     measures = [doctor_inside.measured(key, value, [*names, key], list(KNOWN_KEYS)) for key, value in keys.items()]
-    return {"debug_variables": debug, "secret_keys": measures}
+    # werkzeug/debug/__init__.py, get_pin_and_cookie_name()
+    without_pin = variables.get("WERKZEUG_DEBUG_PIN") == "off"
+    return {"debug_variables": debug, "debugger_without_pin": without_pin, "secret_keys": measures}
 
 
 def requires_python(pyproject: str) -> str:

@@ -293,6 +293,17 @@ def test_a_good_variable_does_not_hide_the_key_of_the_code() -> None:
     assert found(facts) == [("error", "blog", "secret-key")] * 2
 
 
+@pytest.mark.parametrize(("without", "words"), [(True, "off: a debugger then asks nobody for a PIN"), (False, "set")])
+def test_the_pin_of_a_debugger(without: bool, words: str) -> None:
+    facts = changed(f"{APP}.debug_variables", ["WERKZEUG_DEBUG_PIN"])
+    facts["apps"]["blog"]["debugger_without_pin"] = without
+    (finding,), dummy = diagnose(facts)
+    assert (finding.level, finding.check) == ("error", "debug-on")
+    assert finding.evidence.endswith(f"WERKZEUG_DEBUG_PIN {words}")
+    facts["apps"]["blog"]["inside"]["debug"] = True
+    assert found(facts) == [("error", "blog", "debug-on")] * 2, "no variable says what the code says"
+
+
 def test_behind_nat_and_proxies() -> None:
     facts = healthy() | {"addresses": [PRIVATE], "known_as": [PRIVATE], "names": {"blog.example.org": [OTHER]}}
     (finding,), dummy = diagnose(facts)

@@ -249,6 +249,26 @@ def test_the_environment_of_a_release() -> None:
     assert "canary" not in str(facts)
 
 
+@pytest.mark.parametrize(
+    ("line", "on"),
+    [
+        *[(f"FLASK_DEBUG={value}", False) for value in ("0", "false", "No", "")],
+        *[(f"FLASK_DEBUG={value}", True) for value in ("1", "off", "none")],
+        *[(f"{name}={value}", False) for name in ("DEBUG", "DJANGO_DEBUG") for value in ("0", "off", "None", "False")],
+        *[(f"{name}={value}", True) for name in ("DEBUG", "DJANGO_DEBUG") for value in ("1", "true", "release")],
+        # Python looks whether it is there (PEP 565 and -X dev).
+        *[(f"PYTHONDEVMODE={value}", bool(value)) for value in ("", "0", "1")],
+        *[(f"WERKZEUG_DEBUG_PIN={value}", bool(value)) for value in ("", "off", "0", "123-456-789")],
+    ],
+)
+def test_words_that_switch_a_debugger_off(line: str, on: bool) -> None:
+    name, dummy, value = line.partition("=")
+    facts = doctor_facts_app.environment_facts(f'{name}="{value}"\n', ["blog"])
+    assert facts["debug_variables"] == ([name] if on else [])
+    assert facts["debugger_without_pin"] is (line == "WERKZEUG_DEBUG_PIN=off")
+    assert "123" not in str(facts)
+
+
 def test_the_python_that_a_project_wants() -> None:
     assert doctor_facts_app.requires_python('[project]\nrequires-python = ">=3.10"\n') == ">=3.10"
     for text in ("", "[project]\nname = 'x'\n", "project = 1\n", "[project]\nrequires-python = 3\n", "[bro ken"):
