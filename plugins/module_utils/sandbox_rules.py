@@ -31,6 +31,8 @@ _ABOVE = 6
 _CALL = re.compile(rf"\b({'|'.join(_CALLS)})\(")
 # A kernel without IPv6 says the same, and no directive helps.
 _IPV6 = re.compile(r"AF_INET6|\bipv6\b|\[::|['\"]::", re.IGNORECASE)
+# os.fork() and what subprocess and multiprocessing call; Python shows the name of its function without the source too.
+_FORK = re.compile(r"\bfork(?:pty)?\(|fork_exec\b|\bposix_spawnp?\b|\b_execute_child\b|start_new_thread")
 _MEMORY_CALL = re.compile(r"\bmmap\(|\bmprotect\(|PROT_EXEC")
 # systemd 252 names the path as it mounts it.
 _MOUNTS = r"Failed to set up mount namespacing: (?:/run/systemd/unit-root)?(?P<path>/[^:\n]+): No such file"
@@ -174,6 +176,11 @@ def _tasks(dummy: re.Match[str], said: Said) -> str:
     return ""
 
 
+def _fork(matched: re.Match[str], said: Said) -> str:
+    """A file that another program has locked, and a socket that has nothing to say, are no limit."""
+    return _tasks(matched, said) if _FORK.search(said.above) else ""
+
+
 def _memory(matched: re.Match[str], said: Said) -> str:
     worker = matched.groupdict().get("worker")
     if worker and any(f"WORKER TIMEOUT (pid:{worker})" in line for line in said.lines[: said.number]):
@@ -211,7 +218,8 @@ RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]], 
         ("sandbox-mounts", r"status=226/NAMESPACE", _mounts),
         ("sandbox-filter", r"status=228/SECCOMP", _seccomp),
         ("limit-files", r"\[Errno 24\] Too many open files", _files),
-        ("limit-tasks", r"can't start new thread|\[Errno 11\] Resource temporarily unavailable", _tasks),
+        ("limit-tasks", r"can't start new thread", _tasks),
+        ("limit-tasks", r"\[Errno 11\] Resource temporarily unavailable", _fork),
         ("limit-memory", r"killed by the OOM killer|result 'oom-kill'", _memory),
         ("limit-memory", r"pid:(?P<worker>\d+)\) was sent SIGKILL! Perhaps out of memory\?", _memory),
     )

@@ -207,11 +207,33 @@ CASES: list[tuple[list[str], dict[str, Any], str, str]] = [
         "TasksMax allows 20 processes and threads: set limits: {tasks: 40}",
     ),
     (
-        ["BlockingIOError: [Errno 11] Resource temporarily unavailable"],
+        # As Python 3.13 has it.
+        [
+            '  File "/usr/lib/python3.13/subprocess.py", line 1896, in _execute_child',
+            "    self.pid = _fork_exec(",
+            "               ^^^^^^^^^^^",
+            "    ...<8 lines>...",
+            "            preexec_fn, _USE_VFORK)",
+            "            ^^^^^^^^^^^^^^^^^^^^^^^",
+            "BlockingIOError: [Errno 11] Resource temporarily unavailable",
+        ],
         {"limits": {"nproc": 8}},
         "limit-tasks",
         "set limits: {nproc: 16}",
     ),
+    *[
+        (
+            [f"    {call}", "    ~~~~^^^", f"BlockingIOError: [Errno 11] Resource temporarily unavailable{more}"],
+            {"limits": {"tasks": 20}},
+            "limit-tasks",
+            "set limits: {tasks: 40}",
+        )
+        for call, more in (
+            ("self.pid = os.fork()", ""),
+            ("return _posixsubprocess.fork_exec(", ""),
+            ('os.posix_spawn("/bin/true", ["true"], {})', ": '/bin/true'"),
+        )
+    ],
     (
         ["blog@x.service: Failed with result 'oom-kill'."],
         {"limits": {"memory": "64M"}},
@@ -267,6 +289,11 @@ def test_the_words_of_a_cure_can_be_written_into_the_inventory(
         (["No usable sandbox!"], {"systemd": {"hardening": "standard"}}),
         (["status=31/SYS"], {}),
         (["RuntimeError: can't start new thread"], {}),
+        # A lock that another worker has, a socket that does not block.
+        *[
+            ([f"    {call}", "BlockingIOError: [Errno 11] Resource temporarily unavailable"], {"limits": {"tasks": 20}})
+            for call in ("fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "data = connection.recv(1024)")
+        ],
         # Files that another program may not read, calls that are not known, a worker that gunicorn killed itself.
         (["PermissionError: [Errno 13] Permission denied: '/srv/shop/shared/x'"], {}),
         ([ERRNO_1], {}),
