@@ -83,7 +83,24 @@ CASES: list[tuple[list[str], dict[str, Any], str, str]] = [
         "sandbox-read-only",
         "ReadWritePaths: [/srv/blog/shared, /var/log/blog, /opt/data]",
     ),
-    (["touch: cannot touch '/etc/x/y': Read-only file system"], {}, "sandbox-read-only", "/etc/x is the system's"),
+    (
+        ["touch: cannot touch '/etc/x/y': Read-only file system"],
+        {},
+        "sandbox-read-only",
+        "/etc/x is not blog's own: say shared: [data]",
+    ),
+    (
+        ["OSError: [Errno 30] Read-only file system: '/run/app.pid'"],
+        {},
+        "sandbox-read-only",
+        "/run is the system's: turn its pid file off, which systemd does not need, or say shared: [data]",
+    ),
+    (
+        ["OSError: [Errno 30] Read-only file system: '/var/lib/blog/x'"],
+        {},
+        "sandbox-read-only",
+        "/var/lib/blog]}} if it is blog's own; else make blog a new directory in it",
+    ),
     (
         ["OSError: [Errno 30] Read-only file system: '/srv/blog/.cache'"],
         {},
@@ -332,6 +349,7 @@ def test_one_cure_is_named_once_and_no_more_than_what_matched_is_quoted() -> Non
         "Read-only file system: '/tmp/../root/.ssh/x'",
         "Read-only file system: '//root/.ssh/x'",
         "Read-only file system: '/proc/sys/vm/x'",
+        "Read-only file system: '../units/x'",
         "Read-only file system: 'x]}, User: [root/y'",
         "No such file or directory: '/dev/x rw\", User: \"root'",
         "No such file or directory: '/dev/../etc/shadow'",
@@ -342,6 +360,27 @@ def test_what_an_application_says_opens_nothing_of_the_system(line: str) -> None
         assert "say shared: [data]" in found.fix
         assert "systemd:" not in found.fix
         assert "User" not in found.fix
+
+
+@pytest.mark.parametrize(
+    "directory",
+    [
+        *("/run", "/run/nginx", "/var/run", "/var", "/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/tmp"),
+        *("/srv", "/srv/shop", "/srv/shop/shared/data", "/srv/shop/current/src/data", "/opt", "/mnt", "/media", "/tmp"),
+        *("/home", "/etc", "/etc/blog", "/usr/local/lib/blog", "/var/lib/postgresql/15", "/var/log/blog2", "/var/www"),
+    ],
+)
+def test_no_directory_of_others_is_opened(directory: str) -> None:
+    (found,) = sandbox_findings("blog", [f"Read-only file system: '{directory}/app.x'"], service())
+    assert "say shared: [data]" in found.fix
+    assert "systemd:" not in found.fix
+    assert directory in found.fix
+
+
+@pytest.mark.parametrize("directory", ["/opt/data", "/mnt/nas/files", "/data", "/var/lib/blog", "/home/blog/x"])
+def test_a_directory_that_may_be_its_own_is_opened_as_such(directory: str) -> None:
+    (found,) = sandbox_findings("blog", [f"Read-only file system: '{directory}/x'"], service())
+    assert f"{directory}]}}}} if it is blog's own; else" in found.fix
 
 
 def test_every_rule_has_a_case() -> None:
