@@ -106,6 +106,16 @@ def proportional_size(rollup: str) -> int:
     return int(matched[1]) * 1024 if matched else 0
 
 
+def inactive_cache(stat: str) -> int:
+    """Return the bytes of files in a control group's memory that were not used of late, of its memory.stat.
+
+    memory.current counts them as well, so that a site that once read or wrote a large file seems to be at its limit
+    (Documentation/admin-guide/cgroup-v2.rst).
+    """
+    matched = re.search(r"^inactive_file (\d+)$", stat, re.MULTILINE)
+    return int(matched[1]) if matched else 0
+
+
 def lock_holder(listing: str, device: tuple[int, int], inode: int) -> int | None:
     """Return the process that has a file locked by flock(2), of the text of /proc/locks; None when nobody has.
 

@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
 from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count import this_machine
 
 Unit = Mapping[str, str]
+CONTROL_GROUPS = "/sys/fs/cgroup"
 
 
 @dataclass
@@ -103,6 +104,8 @@ def _service(unit: Unit, host: Host) -> dict[str, Any]:
     if memory is None and main:
         # No memory accounting on this host, as in some containers.
         memory = sum(_memory(pid) for pid in said.family(main, host.processes))
+    elif memory is not None:
+        memory = max(0, memory - _dropped(unit.get("ControlGroup", "")))
     return {
         "active": active,
         "sub": unit.get("SubState", "dead"),
@@ -162,6 +165,14 @@ def _processes() -> dict[int, str]:
 def _memory(pid: int) -> int:
     try:
         return said.proportional_size(read_text(f"/proc/{pid}/smaps_rollup"))
+    except OSError:
+        return 0
+
+
+def _dropped(group: str) -> int:
+    """Return the bytes of a control group's cache that the kernel gives away before anybody has to be killed."""
+    try:
+        return said.inactive_cache(read_text(f"{CONTROL_GROUPS}{group}/memory.stat"))
     except OSError:
         return 0
 

@@ -19,6 +19,7 @@ TIMER_STAMPS = "/var/lib/systemd/timers"
 PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "Result", "MainPID", "NRestarts"),
     *("ActiveEnterTimestamp", "MemoryCurrent", "MemoryPeak", "MemoryMax", "ExecMainStartTimestamp", "ExecMainStatus"),
+    "ControlGroup",
 )
 # Sockets first: a service that is started without its socket would wait for it.
 _ORDER = {"socket": 0, "service": 1, "timer": 2}

@@ -131,8 +131,9 @@ apps:
           C(active), C(sub), C(result), C(socket), C(since), C(uptime_s), C(restarts),
           C(server), C(workers) (alive), C(workers_configured) and why it is that number (C(workers_reason)),
           C(memory_bytes), C(memory_peak_bytes), C(memory_limit_bytes).
-        - The memory is that of the unit's control group, or the sum of its processes where that is not counted. The
-          peak needs systemd 256.
+        - The memory is that of the unit's control group without the files in it that were not used of late, which the
+          kernel drops before anything is killed; or the sum of its processes where that is not counted. The peak, which
+          counts those files, needs systemd 256.
       type: dict
       returned: always
     sandbox:

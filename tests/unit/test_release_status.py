@@ -189,6 +189,20 @@ def test_the_share_of_memory() -> None:
     assert said.proportional_size("") == 0
 
 
+def test_files_that_can_be_dropped_are_no_need_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_status_units, "CONTROL_GROUPS", str(tmp_path))
+    write(tmp_path / "system.slice" / "x" / "memory.stat", "anon 9\ninactive_file 3000\nactive_file 7\n")
+
+    def memory(group: str, current: str) -> Any:
+        unit = {"MemoryCurrent": current, "ControlGroup": group}
+        return release_status_units._service(unit, release_status_units.Host(0.0))["memory_bytes"]
+
+    assert memory("/system.slice/x", "4096") == 1096
+    assert memory("/system.slice/x", "2000") == 0, "both numbers are not of one moment"
+    assert memory("/system.slice/x", "[not set]") is None
+    assert memory("", "4096") == memory("/system.slice/gone", "4096") == 4096
+
+
 def test_who_has_a_lock_is_read_and_not_tried(tmp_path: Path) -> None:
     path = tmp_path / "app.lock"
     path.touch()
