@@ -24,6 +24,8 @@ _PACKAGES = {
     "gaiohttp": None,
 }
 RESTARTS = 3
+DAY = 86400
+_BY_HAND = "since its last start by hand or by a deploy"
 # The share of a memory limit, or of the host's memory, that leaves no room for a busy hour.
 FULL = 0.90
 # secrets.token_hex() gives 64 characters, of 16 kinds. So do 16 bytes with half of that.
@@ -142,9 +144,13 @@ def restarts(facts: Facts) -> list[Finding]:
             if active == "failed":
                 evidence = f"{name} ({unit['unit']}) has failed: {unit.get('result') or 'no reason given'}"
                 found.append(Finding("error", app, "restarts", evidence, fix))
-            elif count >= RESTARTS:
-                evidence = f"{name} ({unit['unit']}) was started again {count} times by itself"
-                found.append(Finding("warning", app, "restarts", evidence, fix))
+            elif count >= RESTARTS and (unit.get("uptime_s") or 0) < DAY:
+                # A manager counts from the last start by hand or by a deploy on, which may be long ago.
+                recent = (said.get("restarts_of_day") or {}).get(unit["unit"])
+                number, when = (count, _BY_HAND) if recent is None else (recent, "in the last 24 hours")
+                if number >= RESTARTS:
+                    evidence = f"{name} ({unit['unit']}) was started again {min(number, count)} times by itself {when}"
+                    found.append(Finding("warning", app, "restarts", evidence, fix))
     return found
 
 

@@ -114,7 +114,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "restarts",
-        "automatic restarts and failures of web service and processes, under each process manager",
+        "automatic restarts of 24 hours and failures of web service and processes, under each process manager",
         "each one loses requests, and hides a bug",
         ("apps",),
         app.restarts,

@@ -20,6 +20,7 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_inside, servers
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_app import DEBUG_VARIABLES
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_restarts import restarts_of_day
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_web import page_facts, socket_facts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_heard import last_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
@@ -79,7 +80,7 @@ def _known(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | Non
 def _facts(name: str, status: Mapping[str, Any], wanted: Mapping[str, Any] | None, load: bool) -> dict[str, Any]:
     layout = Layout(name, f"/srv/{name}")
     missing: dict[str, str] = {}
-    facts: dict[str, Any] = {"status": status, "missing": missing}
+    facts: dict[str, Any] = {"status": status, "missing": missing, "restarts_of_day": restarts_of_day(status)}
     if (live := layout.live()) is None:
         return facts
     release, record = layout.release(live), read_json(layout.record(live))

@@ -304,6 +304,27 @@ def test_the_pin_of_a_debugger(without: bool, words: str) -> None:
     assert found(facts) == [("error", "blog", "debug-on")] * 2, "no variable says what the code says"
 
 
+@pytest.mark.parametrize(
+    ("uptime", "of_day", "words"),
+    [
+        (None, {LIVE: 3}, "3 times by itself in the last 24 hours"),
+        (60, {LIVE: 4}, "4 times by itself in the last 24 hours"),
+        # It was started by hand since then, which begins the count anew.
+        (60, {LIVE: 40}, "5 times by itself in the last 24 hours"),
+        (60, {LIVE: 2}, ""),
+        (86400, {}, ""),
+        (200 * 86400, {LIVE: 3}, ""),
+        # Another manager, or a journal that has lost it.
+        (60, {}, "5 times by itself since its last start by hand or by a deploy"),
+    ],
+)
+def test_restarts_have_a_time(uptime: int | None, of_day: dict[str, int], words: str) -> None:
+    facts = changed(f"{WEB}.restarts", 5)
+    facts["apps"]["blog"]["restarts_of_day"] = of_day
+    facts["apps"]["blog"]["status"]["web"]["uptime_s"] = uptime
+    assert [words in one.evidence for one in diagnose(facts)[0]] == ([True] if words else [])
+
+
 def test_behind_nat_and_proxies() -> None:
     facts = healthy() | {"addresses": [PRIVATE], "known_as": [PRIVATE], "names": {"blog.example.org": [OTHER]}}
     (finding,), dummy = diagnose(facts)

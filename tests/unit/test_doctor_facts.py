@@ -23,12 +23,14 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     doctor_facts_app,
     doctor_facts_files,
     doctor_facts_net,
+    doctor_facts_restarts,
     doctor_facts_web,
     doctor_heard,
     doctor_inside,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import kinds_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_restarts import counted, restarts_of_day
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_versions import accepts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
@@ -180,6 +182,26 @@ def test_kills_of_the_journal() -> None:
     found = said.kills("\n".join([*map(json.dumps, lines), "cut sho"]))
     assert [one["what"] for one in found] == ["gunicorn", "blog.service"]
     assert [one["time"] for one in found] == ["2023-11-14T22:13:20Z", "?"]
+
+
+def test_restarts_of_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert counted('"UNIT": "a"}\n{"UNIT": "a.service"}\n{"UNIT": "b.service"}\n{"UNIT": "a.service"}\n{}\n[]\n') == {
+        "a.service": 2,
+        "b.service": 1,
+    }
+    asked: list[list[str]] = []
+
+    def last_words(argv: list[str], dummy: float) -> str:
+        asked.append(argv)
+        return '{"UNIT": "a.service"}\n'
+
+    monkeypatch.setattr(doctor_facts_restarts, "last_words", last_words)
+    often = [{"unit": "a.service", "restarts": 3}, {"unit": "b.conf", "restarts": 9}]
+    calm = {"unit": "c.service", "restarts": 2}
+    assert restarts_of_day({"web": calm, "processes": []}) == restarts_of_day({}) == {}
+    assert asked == []
+    assert restarts_of_day({"web": calm, "processes": often}) == {"a.service": 1}
+    assert [word for word in asked[0] if word.startswith(("UNIT=", "_UID="))] == ["_UID=0", "UNIT=a.service"]
 
 
 def test_lines_of_the_live_release() -> None:
