@@ -61,7 +61,7 @@ HOST_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "unattended-upgrades",
-        "the package, apt's setting and its timer",
+        "the package, apt's settings and its timers",
         "holes in nginx, OpenSSL and Python are closed while you sleep",
         ("upgrades",),
         host.upgrades,

@@ -29,6 +29,14 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.worker_count imp
 PLACES = ("/srv", "/var/log", "/tmp")
 # systemd's own words for a unit of which the kernel killed a process (sd-messages.h, SD_MESSAGE_UNIT_OUT_OF_MEMORY).
 OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef"
+# What apt's own script looks at before it upgrades, and what holds without it (/usr/lib/apt/apt.systemd.daily).
+PERIODIC = {
+    "APT::Periodic::Enable": True,
+    "APT::Periodic::Update-Package-Lists": False,
+    "APT::Periodic::Unattended-Upgrade": False,
+}
+# The first one fetches what there is, the second one installs it.
+UPGRADE_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
 
 
 def gather(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,12 +122,13 @@ def _clock(controller: float | None, now: float) -> dict[str, Any]:
 
 def _upgrades() -> dict[str, Any]:
     status = run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", "unattended-upgrades"]).stdout
-    periodic = answer("apt-config", "shell", "value", "APT::Periodic::Unattended-Upgrade")
-    timer = run(["systemctl", "is-enabled", "apt-daily-upgrade.timer"]).stdout.strip()
+    settings = {
+        name: said.periodic(answer("apt-config", "shell", "value", name), missing) for name, missing in PERIODIC.items()
+    }
     return {
         "installed": status.startswith("ii"),
-        "periodic": said.periodic(periodic),
-        "timer": timer,
+        "off": [name for name, on in settings.items() if not on],
+        "timers": {name: run(["systemctl", "is-enabled", name]).stdout.strip() for name in UPGRADE_TIMERS},
     }
 
 

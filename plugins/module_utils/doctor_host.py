@@ -27,6 +27,8 @@ CLOCK_BEHIND, CLOCK_AHEAD = 30.0, 60.0
 # Directories in one command.
 MANY = 10
 
+UPGRADE = "apt-daily-upgrade.timer"
+
 
 def system(facts: Facts) -> list[Finding]:
     said = facts["system"]
@@ -106,11 +108,13 @@ def upgrades(facts: Facts) -> list[Finding]:
     said = facts["upgrades"]
     if not said["installed"]:
         evidence, fix = "the package unattended-upgrades is not installed", "apt install unattended-upgrades"
-    elif not said["periodic"]:
-        evidence = "apt's setting APT::Periodic::Unattended-Upgrade is 0 or missing"
-        fix = "dpkg-reconfigure --frontend=noninteractive unattended-upgrades, or write it to /etc/apt/apt.conf.d/"
-    elif said["timer"] != "enabled":
-        evidence = f"apt-daily-upgrade.timer is {said['timer'] or 'not there'}, so nothing starts the upgrades"
+    elif said["off"]:
+        evidence = f"apt's setting {' and '.join(said['off'])} is 0 or missing"
+        fix = "dpkg-reconfigure --frontend=noninteractive unattended-upgrades; what is 0 still: grep -r APT::Periodic"
+        fix += " /etc/apt/apt.conf.d"
+    elif idle := {name: state for name, state in said["timers"].items() if not state.startswith("enabled")}:
+        evidence = " and ".join(f"{name} is {state or 'not there'}" for name, state in idle.items())
+        evidence += ", so nothing starts the upgrades" if UPGRADE in idle else ", so nothing fetches what there is"
         fix = "systemctl unmask apt-daily.timer apt-daily-upgrade.timer && systemctl enable --now apt-daily.timer"
         fix += " apt-daily-upgrade.timer"
     else:

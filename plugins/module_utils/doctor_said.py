@@ -35,10 +35,12 @@ def memory(meminfo: str) -> dict[str, int]:
     }
 
 
-def periodic(shell: str) -> bool:
-    """Tell whether ``apt-config shell value APT::Periodic::...`` names an interval, like ``value='1'`` or ``'1d'``."""
+def periodic(shell: str, missing: bool = False) -> bool:
+    """Tell whether ``apt-config shell value APT::Periodic::...`` names an interval, like ``value='1'`` or ``'1d'``;
+    ``missing``: what holds when there is no such setting.
+    """
     matched = re.search(r"^value='(.*)'$", shell, re.MULTILINE)
-    return bool(matched) and matched is not None and matched[1].strip() not in ("", "0")
+    return matched[1].strip() not in ("", "0") if matched else missing
 
 
 def journal_storage(config: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_report
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_checks import CHECKS, table
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_diagnosis import diagnose
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts import UPGRADE_TIMERS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_app import KNOWN_KEYS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding, ordered
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_inside import measured
@@ -94,7 +95,7 @@ def healthy() -> dict[str, Any]:
         "file_systems": [{"paths": ["/srv"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}],
         "memory": {"total": 4 * GIB, "available": 2 * GIB, "swap_total": 0, "swap_free": 0},
         "clock": {"synchronised": True, "offset": 0.4},
-        "upgrades": {"installed": True, "periodic": True, "timer": "enabled"},
+        "upgrades": {"installed": True, "off": [], "timers": dict.fromkeys(UPGRADE_TIMERS, "enabled")},
         "journal": {"persistent": True, "why": ""},
         "reboot": {"required": False, "why": "", "packages": []},
         "failed_units": [],
@@ -139,6 +140,7 @@ def file(kind: str) -> list[dict[str, Any]]:
 
 
 UNSEEN = {"kind": "unseen", "app": "", "path": "/srv", "count": 500_000, "rest": ["/srv/blog/shared"]}
+TIMERS_ON = dict.fromkeys(UPGRADE_TIMERS, "enabled")
 DISK = {"paths": ["/srv", "/tmp"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}
 TIMER = {"name": "tidy", "unit": "blog.tidy@1.timer", "active": "active", "last": None, "result": None}
 COOKIE = {"name": "session", "secure": True, "httponly": True, "samesite": "Lax"}
@@ -164,8 +166,9 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     ("clock.offset", 61.0, ("error", "", "clock")),
     ("clock.offset", -31.0, ("error", "", "clock")),
     ("upgrades.installed", False, ("warning", "", "unattended-upgrades")),
-    ("upgrades.periodic", False, ("warning", "", "unattended-upgrades")),
-    ("upgrades.timer", "masked", ("warning", "", "unattended-upgrades")),
+    ("upgrades.off", ["APT::Periodic::Update-Package-Lists"], ("warning", "", "unattended-upgrades")),
+    ("upgrades.timers", {**TIMERS_ON, "apt-daily.timer": "disabled"}, ("warning", "", "unattended-upgrades")),
+    ("upgrades.timers", {**TIMERS_ON, "apt-daily-upgrade.timer": "masked"}, ("warning", "", "unattended-upgrades")),
     ("journal", {"persistent": False, "why": "Storage=volatile"}, ("warning", "", "journal-volatile")),
     ("reboot", {"required": True, "why": "a kernel", "packages": []}, ("warning", "", "reboot-pending")),
     ("failed_units", ["cron.service"], ("warning", "", "unit-failed")),

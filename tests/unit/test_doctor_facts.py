@@ -20,6 +20,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     dns_names,
+    doctor_facts,
     doctor_facts_app,
     doctor_facts_files,
     doctor_facts_net,
@@ -159,6 +160,7 @@ def test_the_time_of_a_controller_in_any_zone(monkeypatch: pytest.MonkeyPatch, z
 
 def test_settings_of_the_system() -> None:
     assert [said.periodic(text) for text in ("value='1'\n", "value='1d'\n", "value='0'\n", "")] == [1, 1, 0, 0]
+    assert (said.periodic("", True), said.periodic("value='0'\n", True)) == (True, False)
     config = "# /etc/systemd/journald.conf\n[Journal]\n#Storage=auto\n"
     assert said.journal_storage(config) == "auto"
     assert said.journal_storage(f"{config}Storage=persistent\n# x\n[Journal]\nStorage = volatile\n") == "volatile"
@@ -182,6 +184,22 @@ def test_kills_of_the_journal() -> None:
     found = said.kills("\n".join([*map(json.dumps, lines), "cut sho"]))
     assert [one["what"] for one in found] == ["gunicorn", "blog.service"]
     assert [one["time"] for one in found] == ["2023-11-14T22:13:20Z", "?"]
+
+
+def test_what_upgrades_a_host_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = {"APT::Periodic::Unattended-Upgrade": "value='1'\n", "APT::Periodic::Update-Package-Lists": "value='1'\n"}
+    systemd = {"apt-daily.timer": "enabled\n", "apt-daily-upgrade.timer": "masked\n"}
+
+    def run(argv: list[str], **dummy: Any) -> subprocess.CompletedProcess[str]:
+        words = "ii " if argv[0] == "dpkg-query" else systemd[argv[-1]]
+        return subprocess.CompletedProcess(argv, 0, words, "")
+
+    monkeypatch.setattr(doctor_facts, "run", run)
+    monkeypatch.setattr(doctor_facts, "answer", lambda *words: apt.get(words[-1], ""))
+    timers = {"apt-daily.timer": "enabled", "apt-daily-upgrade.timer": "masked"}
+    assert doctor_facts._upgrades() == {"installed": True, "off": [], "timers": timers}
+    apt |= {"APT::Periodic::Enable": "value='0'\n", "APT::Periodic::Update-Package-Lists": "value='0'\n"}
+    assert doctor_facts._upgrades()["off"] == ["APT::Periodic::Enable", "APT::Periodic::Update-Package-Lists"]
 
 
 def test_restarts_of_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,17 @@ FAULTS = (
         *("warning", "", "unattended-upgrades", "APT::Periodic::Unattended-Upgrade is 0"),
     ),
     Fault(
+        "lists that nobody renews",
+        *created("/etc/apt/apt.conf.d/99doctor", 'APT::Periodic::Update-Package-Lists "0";'),
+        *("warning", "", "unattended-upgrades", "APT::Periodic::Update-Package-Lists is 0"),
+    ),
+    Fault(
+        "timer of the lists disabled",
+        "systemctl -q disable apt-daily.timer",
+        "systemctl -q enable apt-daily.timer",
+        *("warning", "", "unattended-upgrades", "apt-daily.timer is disabled"),
+    ),
+    Fault(
         "timer of the upgrades masked",
         "systemctl -q mask apt-daily-upgrade.timer",
         "systemctl -q unmask apt-daily-upgrade.timer",
