@@ -96,7 +96,8 @@ HOST_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "files",
-        "files below `/srv` that everybody may write, or that belong to others than root (below `shared`: the site)",
+        "files below `/srv` that everybody may write, or the site its code, or that belong to others than root (below"
+        " `shared`: the site)",
         "code that somebody else can change is somebody else's code",
         ("files",),
         host.files,

@@ -7,15 +7,20 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import BUILD_USER
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
 
 ROOT = "/srv"
 # A million uploads take ten seconds; beyond that the rest is left alone, and named.
 MOST = 500_000
+# Types of file systems that are looked at.
+OF_THE_HOST = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "overlay", "tmpfs")
 
 
 def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]]:
@@ -26,6 +31,7 @@ def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]
     ``apps``: the applications of this host by their names.
     """
     ids, builder = {name: _user_id(name) for name in apps}, _user_id(BUILD_USER)
+    groups = {name: _groups_of(name) for name in apps}
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     waiting, rest = [root], set()
     for seen, (path, entry) in enumerate(_walk(waiting)):
@@ -36,7 +42,8 @@ def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]
         app = relative.partition("/")[0]
         app = app if app in apps else ""
         inside = relative.partition("/")[2]
-        for kind in kinds_of(entry, inside, ids.get(app), builder):
+        at_work = builder if entry.st_uid == builder and _is_being_built(f"{root}/{app}", inside) else None
+        for kind in kinds_of(entry, inside, ids.get(app), at_work, groups.get(app, ())):
             key = kind, app, str(entry.st_uid) if kind != "world-writable" else ""
             shared = bool(app) and inside.split("/")[0] == "shared"
             fact = {"kind": kind, "app": app, "path": path, "count": 0, "owner": _name(entry.st_uid)}
@@ -45,11 +52,13 @@ def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]
     return [*found.values(), *([unseen] if rest else [])]
 
 
-def kinds_of(entry: os.stat_result, inside: str, user: int | None, builder: int | None) -> Iterator[str]:
+def kinds_of(
+    entry: os.stat_result, inside: str, user: int | None, builder: int | None, groups: Collection[int] = ()
+) -> Iterator[str]:
     """Yield what is wrong with one file. ``inside``: its path below the application's directory.
 
     ``user``: the application's user id, None for a file of no application; then only its mode is judged. ``builder``:
-    who owns a release while it is built.
+    who may own it as well, while it is built. ``groups``: those of the application's user.
     """
     if stat.S_ISLNK(entry.st_mode):
         return
@@ -62,6 +71,8 @@ def kinds_of(entry: os.stat_result, inside: str, user: int | None, builder: int 
     shared = inside.split("/")[0] == "shared"
     if shared and inside == "shared":
         return
+    if not shared and entry.st_uid != user and entry.st_mode & stat.S_IWGRP and entry.st_gid in groups:
+        yield "group-code"
     if entry.st_uid in ((user,) if shared else (0, builder)):
         return
     yield "own-code" if entry.st_uid == user else "foreign"
@@ -72,14 +83,39 @@ def _part(root: str, directory: str) -> str:
     return os.path.join(root, *os.path.relpath(directory, root).split("/")[:2]) if directory != root else root
 
 
+def _is_being_built(base: str, inside: str) -> bool:
+    """Tell whether the build user works there: nothing that was sealed is his any more. git's mirror is for good."""
+    kind, dummy, below = inside.partition("/")
+    sealed = {"releases": "release.json", "venvs": MARKER}.get(kind)
+    if sealed is None or not below:
+        return kind == "repo.git"
+    return not os.path.lexists(f"{base}/{kind}/{below.partition('/')[0]}/{sealed}")
+
+
+def mounted_elsewhere(mountinfo: str) -> frozenset[str]:
+    """Return where file systems are mounted that are not of this host's disks, of /proc/self/mountinfo (proc(5)).
+
+    One of another machine may never answer, not even to stat().
+    """
+    found = set()
+    for line in mountinfo.splitlines():
+        before, dummy, after = line.partition(" - ")
+        if after.split(" ")[0] not in OF_THE_HOST and len(before.split(" ")) > 4:
+            found.add(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), before.split(" ")[4]))
+    return frozenset(found)
+
+
 def _walk(waiting: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield all files and directories below directories on the same file system, without following links.
+    """Yield all files and directories below directories on this host's disks, without following links.
 
     ``waiting`` loses a directory when its entries are about to be yielded, and gets those that are found in it.
     """
+    skipped = mounted_elsewhere(read_text("/proc/self/mountinfo"))
     while waiting:
         with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
+                if entry.path in skipped:
+                    continue
                 with contextlib.suppress(OSError):
                     facts = entry.stat(follow_symlinks=False)
                     yield entry.path, facts
@@ -91,6 +127,12 @@ def _user_id(name: str) -> int | None:
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(name).pw_uid
     return None
+
+
+def _groups_of(name: str) -> list[int]:
+    with contextlib.suppress(KeyError):
+        return os.getgrouplist(name, pwd.getpwnam(name).pw_gid)
+    return []
 
 
 def _name(uid: int) -> str:

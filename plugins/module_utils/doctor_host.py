@@ -165,9 +165,13 @@ def files(facts: Facts) -> list[Finding]:
                 f"{item['path']}{many} belongs to {item['owner']}, outside of shared: the site can change its code"
             )
             level, fix = "error", f"chown root: {name}; what the site writes belongs below shared"
+        elif item["kind"] == "group-code":
+            evidence = f"{item['path']}{many} can be written by a group of {item['app']}, outside of shared: the site"
+            evidence, level, fix = f"{evidence} can change its code", "error", f"chmod g-w {name}"
         else:
-            evidence = f"{item['path']}{many} belongs to {item['owner']}, neither to root nor to the application"
             wanted = item["wanted"]
+            rule = "neither to root nor to the application" if wanted == "root" else f"below shared all is {wanted}'s"
+            evidence = f"{item['path']}{many} belongs to {item['owner']}, {rule}"
             level, fix = "warning", f"chown -R {wanted}: {name}, unless it is meant to be so"
         found.append(Finding(level, item["app"], "files", evidence, fix))
     return found

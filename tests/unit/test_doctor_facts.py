@@ -28,9 +28,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     doctor_facts_web,
     doctor_heard,
     doctor_inside,
+    venvs_seal,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_said as said
-from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import kinds_of
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_files import kinds_of, mounted_elsewhere
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_restarts import counted, restarts_of_day
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_versions import accepts
@@ -275,6 +276,64 @@ def test_what_is_beyond_the_limit_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(doctor_facts_files, "MOST", 2)
     (one,) = doctor_facts_files.file_facts({}, str(tmp_path))
     assert len(one["rest"]) == 2, "both sites, of which nothing was looked at"
+
+
+@pytest.mark.parametrize(
+    ("inside", "owner", "group", "mode", "kinds"),
+    [
+        ("releases/1/src/a.py", 0, 1000, 0o100660, ["group-code"]),
+        ("releases/1/src", 0, 33, stat.S_IFDIR | 0o775, ["group-code"]),
+        ("releases/1/src/a.py", 0, 5, 0o100660, []),
+        ("releases/1/src/a.py", 0, 1000, 0o100640, []),
+        ("releases/1/src/a.py", 1000, 1000, 0o100660, ["own-code"]),
+        ("shared/x", 1000, 1000, 0o100660, []),
+    ],
+)
+def test_files_that_a_group_may_write(inside: str, owner: int, group: int, mode: int, kinds: list[str]) -> None:
+    facts = os.stat_result((mode, 0, 0, 1, owner, group, 0, 0, 0, 0))
+    assert list(kinds_of(facts, inside, 1000, None, [1000, 33])) == kinds
+
+
+def test_the_build_user_has_what_is_not_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = (
+        "releases/1/src/a",
+        "releases/2/src/a",
+        "venvs/1/a",
+        "venvs/2/a",
+        "repo.git/HEAD",
+        "archives/a",
+        "shared/a",
+    )
+    for name in (*files, "releases/1/release.json", f"venvs/1/{venvs_seal.MARKER}"):
+        (tmp_path / "blog" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "blog" / name).touch()
+    sealed = {"releases", "releases/1/src/a", "venvs/1/a", "archives/a", "shared/a"}
+    facts = os.stat_result((0o100644, 0, 0, 1, 7, 0, 0, 0, 0, 0))
+    looked = [(str(tmp_path / "blog" / name), facts) for name in ("releases", *files)]
+    monkeypatch.setattr(doctor_facts_files, "_walk", lambda root: iter(looked))
+    monkeypatch.setattr(doctor_facts_files, "_user_id", lambda name: {"blog": 1000}.get(name, 7))
+    (found,) = doctor_facts_files.file_facts({"blog": {}}, str(tmp_path))
+    assert (found["kind"], found["count"]) == ("foreign", len(sealed))
+    assert os.path.relpath(found["path"], tmp_path / "blog") in sealed
+
+
+def test_file_systems_of_others_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a b/hung", "disk/file"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    mounted = str(tmp_path / "a b").replace(" ", "\\040")
+    mounts = (
+        f"31 1 8:1 / {tmp_path} rw - ext4 /dev/sda1 rw\n"
+        f"32 31 0:9 / {mounted} rw,relatime shared:7 - nfs4 nas:/x rw\n"
+        f"33 31 8:2 / {tmp_path}/disk rw - xfs /dev/sdb1 rw\ncut"
+    )
+    assert mounted_elsewhere(mounts) == {str(tmp_path / "a b")}
+    assert mounted_elsewhere("30 1 0:4 / /srv/x/proc rw - proc proc rw\n") == {"/srv/x/proc"}
+    monkeypatch.setattr(doctor_facts_files, "read_text", lambda path: mounts)
+    assert [path for path, dummy in doctor_facts_files._walk([str(tmp_path)])] == [
+        f"{tmp_path}/disk",
+        f"{tmp_path}/disk/file",
+    ]
 
 
 def test_the_environment_of_a_release() -> None:

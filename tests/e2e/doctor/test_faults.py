@@ -136,7 +136,19 @@ FAULTS = (
         "somebody else's data",
         "touch /srv/blog/shared/data/log /srv/blog/shared/data/log2",
         "rm /srv/blog/shared/data/log*",
-        *("warning", "blog", "files", " and 1 more belongs to root, neither to root nor to the application"),
+        *("warning", "blog", "files", " and 1 more belongs to root, below shared all is blog's"),
+    ),
+    Fault(
+        "code that its group may write",
+        f"chmod g+w {RELEASE}/src/requirements.txt",
+        f"chmod g-w {RELEASE}/src/requirements.txt",
+        *("error", "blog", "files", "requirements.txt can be written by a group of blog, outside of shared"),
+    ),
+    Fault(
+        "code that is the builder's still",
+        f"chown flaskworks-build {RELEASE}/src/requirements.txt",
+        f"chown root {RELEASE}/src/requirements.txt",
+        *("warning", "blog", "files", "requirements.txt belongs to flaskworks-build, neither to root"),
     ),
     Fault(
         "Python too old",
