@@ -164,7 +164,7 @@ def files(facts: Facts) -> list[Finding]:
             evidence = (
                 f"{item['path']}{many} belongs to {item['owner']}, outside of shared: the site can change its code"
             )
-            level, fix = "error", f"chown root: {name}; what the site writes belongs below shared"
+            level, fix = "error", f"chown root {name}; what the site writes belongs below shared"
         elif item["kind"] == "group-code":
             evidence = f"{item['path']}{many} can be written by a group of {item['app']}, outside of shared: the site"
             evidence, level, fix = f"{evidence} can change its code", "error", f"chmod g-w {name}"
@@ -172,7 +172,8 @@ def files(facts: Facts) -> list[Finding]:
             wanted = item["wanted"]
             rule = "neither to root nor to the application" if wanted == "root" else f"below shared all is {wanted}'s"
             evidence = f"{item['path']}{many} belongs to {item['owner']}, {rule}"
-            level, fix = "warning", f"chown -R {wanted}: {name}, unless it is meant to be so"
+            # Without the group, by which the site reads its code and nginx what it serves.
+            level, fix = "warning", f"chown -R {wanted} {name}, unless it is meant to be so"
         found.append(Finding(level, item["app"], "files", evidence, fix))
     return found
 

