@@ -117,7 +117,9 @@ def _clock(controller: float | None, now: float) -> dict[str, Any]:
     if not os.path.exists("/run/systemd/container"):
         done = run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], timeout=PATIENCE)
         synchronised = {"yes": True, "no": False}.get(done.stdout.strip())
-    return {"synchronised": synchronised, "offset": None if controller is None else now - controller}
+    packages = run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\t${Provides}\n"]).stdout
+    offset = None if controller is None else now - controller
+    return {"synchronised": synchronised, "offset": offset, "service": said.time_service(packages)}
 
 
 def _upgrades() -> dict[str, Any]:

@@ -27,6 +27,13 @@ CLOCK_BEHIND, CLOCK_AHEAD = 30.0, 60.0
 # Directories in one command.
 MANY = 10
 
+# Package -> how its state is asked.
+TIME_SERVICES = {
+    "systemd-timesyncd": "timedatectl timesync-status",
+    "chrony": "chronyc tracking",
+    "ntpsec": "ntpq -p",
+    "openntpd": "ntpctl -s all",
+}
 UPGRADE = "apt-daily-upgrade.timer"
 
 
@@ -92,14 +99,18 @@ def kills(facts: Facts) -> list[Finding]:
 
 def clock(facts: Facts) -> list[Finding]:
     found, said = [], facts["clock"]
+    asked = TIME_SERVICES.get(said["service"], f"systemctl status {said['service'] or 'systemd-timesyncd'}")
     if said["synchronised"] is False:
         evidence = "the kernel's clock is not synchronised with a time server"
         fix = "apt install systemd-timesyncd && timedatectl set-ntp true"
+        # Another one would take its place.
+        if service := said["service"]:
+            fix = f"systemctl enable --now {service}; {asked} says what it waits for"
         found.append(Finding("warning", "", "clock", evidence, fix))
     if said["offset"] is not None and not -CLOCK_BEHIND <= said["offset"] <= CLOCK_AHEAD:
         ahead = "ahead of" if said["offset"] > 0 else "behind"
         evidence = f"the clock is {abs(said['offset']):.0f} s {ahead} that of the machine which runs Ansible"
-        fix = "compare both with a time server (timedatectl timesync-status), and synchronise the one that is wrong"
+        fix = f"compare both with a time server (here: {asked}), and synchronise the one that is wrong"
         found.append(Finding("error", "", "clock", evidence, fix))
     return found
 

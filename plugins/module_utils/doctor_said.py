@@ -43,6 +43,17 @@ def periodic(shell: str, missing: bool = False) -> bool:
     return matched[1].strip() not in ("", "0") if matched else missing
 
 
+def time_service(packages: str) -> str:
+    """Return the installed package that keeps the time, of ``dpkg-query`` with status, name and what it provides, which
+    tabs part; empty when there is none. Each of Debian's conflicts with the others, and its unit has its name.
+    """
+    for line in packages.splitlines():
+        status, name, provides = (*line.split("\t"), "", "")[:3]
+        if status.startswith("ii") and "time-daemon" in re.split(r"[,\s]+", provides):
+            return name
+    return ""
+
+
 def journal_storage(config: str) -> str:
     """Return where journald keeps the journal, of ``systemd-analyze cat-config``: the last line counts."""
     found = re.findall(r"^\s*Storage\s*=\s*(\w+)\s*$", config, re.MULTILINE)

@@ -94,7 +94,7 @@ def healthy() -> dict[str, Any]:
         "system": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)"},
         "file_systems": [{"paths": ["/srv"], "size": 40 * GIB, "free": 20 * GIB, "inodes": 1000, "inodes_free": 900}],
         "memory": {"total": 4 * GIB, "available": 2 * GIB, "swap_total": 0, "swap_free": 0},
-        "clock": {"synchronised": True, "offset": 0.4},
+        "clock": {"synchronised": True, "offset": 0.4, "service": "systemd-timesyncd"},
         "upgrades": {"installed": True, "off": [], "timers": dict.fromkeys(UPGRADE_TIMERS, "enabled")},
         "journal": {"persistent": True, "why": ""},
         "reboot": {"required": False, "why": "", "packages": []},
@@ -223,7 +223,7 @@ FINE: list[tuple[str, Any]] = [
     ("file_systems", [{**DISK, "size": 4000 * GIB, "free": 3 * GIB}]),
     # btrfs counts no inodes.
     ("file_systems", [{**DISK, "inodes": 0, "inodes_free": 0}]),
-    ("clock", {"synchronised": None, "offset": None}),
+    ("clock", {"synchronised": None, "offset": None, "service": ""}),
     ("clock.offset", 59.0),
     ("names", {"blog.example.org": [OTHER, PUBLIC]}),
     ("names", {"blog.example.org": [PUBLIC, "2001:db8::5"]}),
@@ -259,6 +259,20 @@ def test_what_is_no_fault(path: str, value: Any) -> None:
 def test_every_check_is_seen_to_find_something() -> None:
     names = {row[2][2] for row in FAULTS}
     assert all(any(name == check.name or name.startswith(f"{check.name}-") for name in names) for check in CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("service", "fix"),
+    [
+        ("", "apt install systemd-timesyncd"),
+        ("systemd-timesyncd", "systemctl enable --now systemd-timesyncd; timedatectl timesync-status"),
+        ("chrony", "systemctl enable --now chrony; chronyc tracking"),
+        ("other-time", "systemctl enable --now other-time; systemctl status other-time"),
+    ],
+)
+def test_no_time_service_takes_the_place_of_another(service: str, fix: str) -> None:
+    facts = changed("clock", {"synchronised": False, "offset": None, "service": service})
+    assert [one.fix.startswith(fix) for one in diagnose(facts)[0]] == [True]
 
 
 def test_a_name_without_an_address() -> None:

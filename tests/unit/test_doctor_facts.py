@@ -161,6 +161,8 @@ def test_the_time_of_a_controller_in_any_zone(monkeypatch: pytest.MonkeyPatch, z
 
 def test_settings_of_the_system() -> None:
     assert [said.periodic(text) for text in ("value='1'\n", "value='1d'\n", "value='0'\n", "")] == [1, 1, 0, 0]
+    packages = "ii \tapt\t\nun \tntp\ttime-daemon\nrc \tntpsec\ttime-daemon\nii \tchrony\tx, time-daemon\nii \tx\n"
+    assert (said.time_service(packages), said.time_service("")) == ("chrony", "")
     assert (said.periodic("", True), said.periodic("value='0'\n", True)) == (True, False)
     config = "# /etc/systemd/journald.conf\n[Journal]\n#Storage=auto\n"
     assert said.journal_storage(config) == "auto"
