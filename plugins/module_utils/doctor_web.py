@@ -89,7 +89,13 @@ def ports(facts: Facts) -> list[Finding]:
         taken = [item for item in facts["listeners"] if item["port"] == port and item["program"] != WEB_SERVER]
         for program, pid in sorted({(item["program"], item["pid"]) for item in taken}):
             evidence = f"port {port}, which {' and '.join(apps)} want{'s'[: len(apps) == 1]}, is in use by"
-            fix = f"stop it (systemctl status {pid} names its unit), or choose another port under nginx.listen"
+            # systemd listens for a unit that it starts with the first visitor; of the kernel and of containers there is
+            # no process.
+            how = {
+                1: f"systemctl list-sockets | grep :{port} names its unit",
+                0: f"ss -ltnp sport = :{port} shows it, on the machine around a container perhaps",
+            }.get(pid, f"systemctl status {pid} names its unit")
+            fix = f"stop it ({how}), or choose another port under nginx.listen"
             found.append(Finding("error", "", "port-taken", f"{evidence} {program} (pid {pid})", fix))
     return found
 

@@ -275,6 +275,19 @@ def test_no_time_service_takes_the_place_of_another(service: str, fix: str) -> N
     assert [one.fix.startswith(fix) for one in diagnose(facts)[0]] == [True]
 
 
+@pytest.mark.parametrize(
+    ("pid", "how"),
+    [
+        (812, "systemctl status 812 names its unit"),
+        (1, "systemctl list-sockets | grep :443 names its unit"),
+        (0, "ss -ltnp sport = :443 shows it"),
+    ],
+)
+def test_who_has_a_port(pid: int, how: str) -> None:
+    facts = changed("listeners", [{"port": 443, "program": "other", "pid": pid}])
+    assert [one.fix.startswith(f"stop it ({how}") for one in diagnose(facts)[0]] == [True]
+
+
 def test_a_name_without_an_address() -> None:
     unknown: dict[str, Any] = {"names": {"blog.example.org": []}, "names_here": {"blog.example.org": []}}
     assert found(healthy() | unknown) == [("error", "blog", "dns")]
