@@ -53,22 +53,21 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_spec impor
     read_requirements,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_tools import (
-    UV_VERSION,
     Runner,
     VenvError,
     call,
     command_env,
-    ensure_uv,
     failure,
     interpreter_abi,
     plain_runner,
     write_file,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_uv import UV_REQUIREMENT, ensure_uv
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_words import drift_meaning, meaning, unhashed
 
 __all__ = [
     "FROZEN",
-    "UV_VERSION",
+    "UV_REQUIREMENT",
     "Runner",
     "VenvError",
     "VenvSpec",

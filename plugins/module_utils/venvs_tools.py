@@ -1,25 +1,21 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Running the installers: their environment, their failures in words, the pinned uv, and which Python is there."""
+"""Running the installers: their environment, their failures in words, and which Python is there."""
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import json
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_index import CREDENTIALS
 
-UV_VERSION = "0.13.8"
-TOOLS_ROOT = "/opt/flaskworks"
 KEPT_LINES = 15
 
 # What one installer reads, and the other's name for it. Later names win where a caller sets both.
@@ -190,32 +186,3 @@ def _interpreters() -> list[str]:
     """The interpreters that the host has, by name."""
     patterns = [f"{folder}/{name}" for folder in ("/usr/bin", "/usr/local/bin") for name in ("python3.*[0-9]", "pypy3")]
     return sorted({os.path.basename(path) for pattern in patterns for path in glob.glob(pattern)})
-
-
-def ensure_uv(run: Runner, *, env: Mapping[str, str], root: str = TOOLS_ROOT) -> str:
-    """Path of the pinned uv, <root>/uv-<version>/bin/uv; installed with python3 -m venv and pip when absent.
-
-    Safe to call twice at once and to be killed at any point: the directory gets its name when it is complete (uv is one
-    binary, which unlike an environment's scripts may be moved). Raises VenvError.
-    """
-    home = os.path.join(root, f"uv-{UV_VERSION}")
-    uv = os.path.join(home, "bin", "uv")
-    if os.access(uv, os.X_OK):
-        return uv
-    os.makedirs(root, exist_ok=True)
-    os.chmod(root, 0o755)  # whatever umask this process was given: the build user runs uv
-    with open(os.path.join(root, ".lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.access(uv, os.X_OK):
-            return uv
-        for left in glob.glob(os.path.join(root, ".uv-*")):
-            shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".uv-") as temporary:
-            made = os.path.join(temporary, "venv")
-            call(run, ["python3", "-m", "venv", made], env, "/", "Making an environment for uv")
-            wanted = ["install", "--quiet", "--no-deps", "--only-binary=:all:", f"uv=={UV_VERSION}"]
-            call(run, [f"{made}/bin/python", "-m", "pip", *wanted], env, "/", f"Installing uv {UV_VERSION}")
-            call(run, [f"{made}/bin/uv", "--version"], env, "/", "Starting uv")
-            os.sync()
-            os.rename(made, home)
-    return uv

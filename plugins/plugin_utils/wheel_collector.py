@@ -102,7 +102,7 @@ def collect(
             backend = replace(backend, install_project=False, require_hashes=False, installer="uv", compile_for=chosen)
             lines += _resolved(backend, tools, run, uv)
         if said.get("installer", "uv") == "uv":
-            lines.append(f"uv=={venvs.UV_VERSION}")
+            lines.append(venvs.UV_REQUIREMENT)
         with tempfile.TemporaryDirectory(dir=place, prefix=".new-") as folder:
             version = ["--implementation", "cp", "--python-version", python["version"]]
             version += [word for tag in tags for word in ("--platform", tag)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs, venvs_requirements, venvs_tools
+from ansible_collections.flaskworks.deploy.plugins.module_utils import venvs, venvs_requirements, venvs_tools, venvs_uv
 
 RUN = venvs.plain_runner()
 UV_ROOT = Path(__file__).parents[2] / ".cache" / "uv-for-tests"
@@ -100,6 +101,25 @@ def imported(venv: Path, expression: str, module: str) -> str:
 
 def exact(resolved: str) -> list[str]:
     return [line.split(" --hash")[0] for line in venvs_requirements.logical_lines(resolved)]
+
+
+def test_the_pinned_uv_is_known_by_its_hashes() -> None:
+    for machine in ("x86_64", "aarch64"):
+        assert any("manylinux" in name and name.endswith(machine) for name in venvs_uv.UV_HASHES)
+    hashes = list(venvs_uv.UV_HASHES.values())
+    assert len(set(hashes)) == len(hashes)
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in hashes)
+
+
+def test_a_foreign_uv_is_not_installed(wheels: Path, tmp_path: Path) -> None:
+    """Root would start it. The fixture uv shows that the true one is."""
+    wheel(wheels, "uv", venvs_uv.UV_VERSION)
+    env, root = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}, tmp_path / "tools"
+    with pytest.raises(venvs.VenvError, match=r"(?s)another file than PyPI's uv.*nothing of it was installed"):
+        venvs.ensure_uv(RUN, env=env, root=str(root))
+    assert [path.name for path in root.iterdir()] == [".lock"]
+    with pytest.raises(venvs.VenvError, match="no wheel of uv"):
+        venvs.ensure_uv(RUN, env={**env, "PIP_FIND_LINKS": "/nonexistent"}, root=str(root))
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
