@@ -183,6 +183,8 @@ def build(spec: VenvSpec, resolved: str, dest: str, run: Runner, uv: str | None)
     if spec.lock_project and not has_places(spec.env):
         sync = [_need(uv), "sync", "--locked", "--no-dev", "--inexact", "--compile-bytecode", "--link-mode=copy"]
         sync += ["--no-editable" if spec.install_project else "--no-install-project", "--python", python]
+        # The project itself is built all the same.
+        sync += _only_wheels(spec)
         environment = {**spec.env, "UV_PROJECT_ENVIRONMENT": dest}
         call(run, sync, environment, cwd, "Installing what uv.lock says", explain=drift_meaning)
         wanted = resolved.partition(BESIDE_LOCK)[2]
@@ -197,10 +199,18 @@ def build(spec: VenvSpec, resolved: str, dest: str, run: Runner, uv: str | None)
     explain = _explainer(spec, reqs.Requirements(), ())
     if any(not line.startswith("-") for line in reqs.logical_lines(wanted)):
         chosen = [*(["--require-hashes"] if _all_hashed(wanted) else []), "-r", listed]
+        chosen += _only_wheels(spec)
         call(run, [*install, *chosen], spec.env, cwd, "Installing the packages", explain=explain)
     if spec.lock_project and spec.install_project and wanted == resolved:
         # `uv sync` takes files from where the lock found them; another index, or a wheelhouse, has them too.
         call(run, [*install, "."], spec.env, cwd, "Installing the project itself", explain=explain)
+
+
+def _only_wheels(spec: VenvSpec) -> list[str]:
+    """Options that keep an installer from building anything, as what a build needs has no hash."""
+    if not spec.require_hashes:
+        return []
+    return ["--no-build"] if spec.installer == "uv" else ["--only-binary=:all:"]
 
 
 def _resolve_by_uv(
@@ -220,7 +230,7 @@ def _resolve_by_uv(
     argv += ["--constraint", f"{scratch}/constraints.txt", *spec.compile_for]
     argv += ["--generate-hashes"] if hashed and "--generate-hashes" not in spec.compile_for else []
     # Building one for its metadata would run it before its hash is known to be right.
-    argv += ["--no-build"] if spec.require_hashes and "--only-binary" not in spec.compile_for else []
+    argv += _only_wheels(spec) if "--only-binary" not in spec.compile_for else []
     argv.append(f"{scratch}/requirements.in")
     said = call(run, argv, spec.env, spec.project_dir, "Resolving the requirements", explain=explain)
     return [line for line in reqs.logical_lines(said) if not line.startswith("--")]
@@ -232,6 +242,7 @@ def _resolve_by_pip(
     call(run, [python, "-m", "venv", f"{scratch}/venv"], spec.env, "/", "Making an environment to resolve in")
     argv = [f"{scratch}/venv/bin/python", "-m", "pip", "install", "--dry-run", "--ignore-installed"]
     argv += ["--constraint", f"{scratch}/constraints.txt", "--requirement", f"{scratch}/requirements.in"]
+    argv += _only_wheels(spec)
     env, cwd = command_env(spec.env), spec.project_dir
     asked = run([*argv, "--quiet", "--report", "-"], env=env, cwd=cwd)
     if asked.returncode:
@@ -306,7 +317,7 @@ def _explainer(spec: VenvSpec, found: reqs.Requirements, wanted: Sequence[str]) 
         text = re.sub(
             r"-r \S+requirements\.in \(line (\d+)\)", lambda m: dict(enumerate(wanted, 1)).get(int(m[1]), m[0]), said
         )
-        return meaning(text, asked, is_offline(spec.env))
+        return meaning(text, asked, is_offline(spec.env), spec.require_hashes)
 
     return explain
 

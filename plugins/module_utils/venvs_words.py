@@ -21,20 +21,23 @@ _NO_WHEEL = (
     re.compile(rf"Because (?:all versions of )?{_NAME}\S* (?:has|have) no (?:usable )?wheels"),
     re.compile(rf"and {_NAME}\S* has no (?:usable )?wheels"),
 )
+_NO_BUILD = re.compile(rf"Distribution `{_NAME}==\S+ @ .*? is marked as `--no-build` but has no binary distribution")
 _PYTHON = re.compile(
     r"resolved to (Python [\w.+]+), which is incompatible with the project's Python requirement: `([^`]+)`"
 )
 _UNPINNED = re.compile(
     r"In --require-hashes mode, all requirements must have their versions pinned.*?:\s+(\S+)", re.DOTALL
 )
+_UNBUILT = " (with python.require_hashes nothing is built from its source, as what a build needs has no hash)"
 _HASH = re.compile(r"THESE PACKAGES DO NOT MATCH THE HASHES|Hash mismatch for")
 
 
-def meaning(said: str, wanted: Sequence[tuple[str, str]], offline: bool = False) -> str:
+def meaning(said: str, wanted: Sequence[tuple[str, str]], offline: bool = False, only_wheels: bool = False) -> str:
     """Return what the words of an installer mean, or an empty text.
 
     wanted   each requirement, and where it stands: ("flask<3", "requirements.txt")
     offline  whether packages come from a wheelhouse alone
+    only_wheels  whether nothing may be built, for want of hashes of what a build needs
     """
     if _HASH.search(said):
         return (
@@ -49,13 +52,15 @@ def meaning(said: str, wanted: Sequence[tuple[str, str]], offline: bool = False)
             " python.interpreter, or change requires-python"
         )
     if name := _first(_NO_WHEEL, said):
-        return f"{name} has no wheel for this Python and platform{_asked(said, wanted, [name])}"
+        why = _UNBUILT if only_wheels else ""
+        return f"{name} has no wheel for this Python and platform{why}{_asked(said, wanted, [name])}"
     if name := _first(_UNKNOWN, said):
+        fits = f"that fits and has a wheel{_UNBUILT}" if only_wheels else "that fits"
         where = (
             "the wheelhouse has no fitting wheel of it: build the wheelhouse again"
             " (flaskworks.deploy.wheelhouse) after a change of requirements, server or Python"
             if offline
-            else "the index has no such package, or no version that fits; is its name right, and is the index"
+            else f"the index has no such package, or no version {fits}; is its name right, and is the index"
             " (python.index, python.extra_indexes) the one that has it?"
         )
         return f"{name} can't be had: {where}{_asked(said, wanted, [name])}"
@@ -68,6 +73,8 @@ def drift_meaning(said: str) -> str:
     """Return what it means that a lock was not accepted, or an empty text."""
     if _PYTHON.search(said):
         return meaning(said, [])
+    if name := _first([_NO_BUILD], said):
+        return f"{name} has no wheel for this Python and platform{_UNBUILT}"
     if _DRIFT.search(said):
         return (
             "uv.lock does not fit pyproject.toml: run `uv lock` in the project, commit both files, and deploy again."

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -196,6 +197,44 @@ def test_required_hashes_are_those_that_somebody_gave(
     (project / "requirements.txt").write_text(line("alpha", "2.0") + line("gamma", "3.0"))
     with pytest.raises(venvs.VenvError, match=r"(?s)beta.*has no hash"):
         make(spec, uv, tmp_path)
+
+
+def source_archive(directory: Path, work: Path) -> str:
+    """Write a package that exists as its source alone, without needs for its build; return its line with the hash."""
+    top = work / "site_app-1.0"
+    top.mkdir()
+    for name, text in {"pyproject.toml": PYPROJECT, "backend.py": BACKEND, "site_app.py": ""}.items():
+        (top / name).write_text(text.replace('"alpha"', "").replace("Requires-Dist: alpha\\n", ""))
+    (top / "PKG-INFO").write_text("Metadata-Version: 2.2\nName: site-app\nVersion: 1.0\n")
+    path = directory / "site_app-1.0.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(top, "site_app-1.0")
+    return f"site-app==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize("way", ["uv", "pip", "uv.lock"])
+def test_with_required_hashes_nothing_is_built(
+    spec: venvs.VenvSpec, project: Path, wheels: Path, tmp_path: Path, uv: str, way: str
+) -> None:
+    """What a build fetches has no hash, whatever its source has."""
+    line = source_archive(wheels, tmp_path)
+    if way == "uv.lock":
+        # An index, which the lock names: the files of a directory of wheels have no hashes in a lock.
+        page = tmp_path / "simple" / "site-app" / "index.html"
+        page.parent.mkdir(parents=True)
+        page.write_text(f'<a href="{wheels}/site_app-1.0.tar.gz#sha256={line[-64:]}">site_app-1.0.tar.gz</a>')
+        named = '[project]\nname = "site"\nversion = "0"\nrequires-python = ">=3.9"\ndependencies = ["site-app"]\n'
+        named += f'[[tool.uv.index]]\nurl = "file://{page.parent.parent}"\ndefault = true\n'
+        (project / "pyproject.toml").write_text(named)
+        lock = [uv, "lock", "--python", sys.executable]
+        subprocess.run(lock, cwd=project, env=venvs.command_env({}), check=True, capture_output=True)
+        spec = venvs.detect(replace(spec, env={}))
+    else:
+        (project / "requirements.txt").write_text(line)
+        spec = replace(spec, installer=way, requirements=["requirements.txt"])
+    assert exact(make(spec, uv, tmp_path)[1]) == ["site-app==1.0"]
+    with pytest.raises(venvs.VenvError, match=r"site-app (has no|can't be had: .* no fitting) wheel"):
+        make(replace(spec, require_hashes=True), uv, tmp_path)
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])

@@ -61,6 +61,16 @@ def test_a_package_without_a_wheel_is_named(said: str, name: str) -> None:
     assert words.meaning(said, []) == f"{name} has no wheel for this Python and platform"
 
 
+def test_what_may_not_be_built_is_named() -> None:
+    lock = (
+        "error: Distribution `docopt==0.6.2 @ registry+https://x/simple` can't be installed because it is marked as"
+        " `--no-build` but has no binary distribution"
+    )
+    assert words.drift_meaning(lock).startswith("docopt has no wheel for this Python and platform (with python.require")
+    pip = "ERROR: No matching distribution found for docopt==0.6.2"
+    assert "nothing is built from its source" in words.meaning(pip, [], only_wheels=True)
+
+
 def test_hashes_pythons_and_what_is_not_known() -> None:
     assert "another one than its hash says" in words.meaning("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", [])
     assert "another one than its hash says" in words.meaning("Hash mismatch for `x==1`", [])
