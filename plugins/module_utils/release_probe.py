@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.bounded_socket import BoundedSocket
+
 # The time that one request may take, within the whole limit.
 REQUEST_TIMEOUT = 10.0
 # Of a longer body the beginning counts.
@@ -46,28 +48,14 @@ class ProbeError(Exception):
     """No good answer in time; the text is the last answer in words."""
 
 
-class _BoundedSocket(socket.socket):
-    """A socket on which the whole answer has one deadline; a timeout of its own begins again with every byte."""
-
-    deadline = float("inf")
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self.settimeout(left)
-        return super().recv_into(buffer, nbytes, flags)
-
-
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path, self._limit = path, timeout
 
     def connect(self) -> None:
-        self.sock = bounded = _BoundedSocket(socket.AF_UNIX, socket.SOCK_STREAM)
-        bounded.deadline = time.monotonic() + self._limit
-        bounded.settimeout(self._limit)
+        self.sock = bounded = BoundedSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bounded.begin(self._limit)
         bounded.connect(self._path)
 
 

@@ -11,9 +11,12 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.bounded_socket import connected
+
 CHALLENGES = ".well-known/acme-challenge"
 # Seconds for a connection and its answer.
 PATIENCE = 5.0
+HTTP = 80
 _BYTES = 4096
 
 Lookup = Callable[[str], list[str]]
@@ -32,8 +35,9 @@ def addresses(name: str) -> list[str]:
 
 def ask(address: str, name: str, path: str) -> tuple[int, str]:
     """Return status and text of an answer of that host at that address, port 80. Raises OSError when there is none."""
-    connection = http.client.HTTPConnection(address, 80, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(name, HTTP)
     try:
+        connection.sock = connected(address, HTTP, PATIENCE)
         connection.request("GET", path, headers={"Host": name, "User-Agent": "flaskworks.deploy"})
         answer = connection.getresponse()
         return answer.status, answer.read(_BYTES).decode(errors="replace")
