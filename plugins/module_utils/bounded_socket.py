@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
-from typing import Any
+from typing import Any, cast
 
 
 class BoundedSocket(socket.socket):
@@ -19,21 +20,40 @@ class BoundedSocket(socket.socket):
         self.deadline = time.monotonic() + seconds
         self.settimeout(seconds)
 
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         self.settimeout(left)
-        return super().recv_into(buffer, nbytes, flags)
+        # For TLS 0 would mean nothing at all.
+        return super().recv_into(buffer, nbytes or len(buffer), flags)
 
 
-def connected(address: str, port: int, seconds: float) -> BoundedSocket:
-    """Return a connection to an address, on which everything has to be over in so many seconds. Raises OSError."""
+class BoundedTls(BoundedSocket, ssl.SSLSocket):
+    """The same within TLS."""
+
+
+def connected(address: str, port: int, seconds: float, tls_name: str | None = None) -> BoundedSocket:
+    """Return a connection to an address, on which everything has to be over in so many seconds. Raises OSError.
+
+    With a name it speaks TLS and asks for that one; whatever certificate it is shown is good enough.
+    """
     bounded = BoundedSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         bounded.begin(seconds)
         bounded.connect((address, port))
-    except OSError:
+        return bounded if tls_name is None else _secured(bounded, tls_name)
+    except (OSError, ValueError):
         bounded.close()
         raise
-    return bounded
+
+
+def _secured(bounded: BoundedSocket, name: str) -> BoundedTls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.sslsocket_class = BoundedTls
+    deadline = bounded.deadline
+    bounded.settimeout(max(deadline - time.monotonic(), 0.01))
+    secured = cast(BoundedTls, context.wrap_socket(bounded, server_hostname=name))
+    secured.deadline = deadline
+    return secured

@@ -10,17 +10,34 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.bounded_socket import connected
 
 CHALLENGES = ".well-known/acme-challenge"
 # Seconds for a connection and its answer.
 PATIENCE = 5.0
-HTTP = 80
+HTTP, HTTPS = 80, 443
 _BYTES = 4096
+# As many as Let's Encrypt follows.
+_REDIRECTS = 10
+_OF_A_REDIRECT = "have that host hand the challenge on as it is, or correct the {record} record if it is another host"
 
 Lookup = Callable[[str], list[str]]
-Ask = Callable[[str, str, str], tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request; ``location`` is where a redirect leads to."""
+
+    status: int
+    text: str = ""
+    location: str = ""
+
+
+# An address, and the whole URL that is asked there.
+Ask = Callable[[str, str], Answer]
 
 
 def addresses(name: str) -> list[str]:
@@ -33,15 +50,25 @@ def addresses(name: str) -> list[str]:
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
-def ask(address: str, name: str, path: str) -> tuple[int, str]:
-    """Return status and text of an answer of that host at that address, port 80. Raises OSError when there is none."""
-    connection = http.client.HTTPConnection(name, HTTP)
+def ask(address: str, url: str) -> Answer:
+    """Return what a host says at an address, whoever's certificate it shows. Raises OSError when there is no answer."""
     try:
-        connection.sock = connected(address, HTTP, PATIENCE)
-        connection.request("GET", path, headers={"Host": name, "User-Agent": "flaskworks.deploy"})
+        asked = urlsplit(url)
+        secure, name = asked.scheme == "https", asked.hostname or ""
+        port = asked.port or (HTTPS if secure else HTTP)
+        connection = http.client.HTTPConnection(name, port)
+    except (ValueError, http.client.InvalidURL):
+        raise OSError("it is no address of the web") from None
+    try:
+        connection.sock = connected(address, port, PATIENCE, name if secure else None)
+        path = asked.path + (f"?{asked.query}" if asked.query else "")
+        connection.request(
+            "GET", path or "/", headers={"Host": asked.netloc.rpartition("@")[2], "User-Agent": "flaskworks.deploy"}
+        )
         answer = connection.getresponse()
-        return answer.status, answer.read(_BYTES).decode(errors="replace")
-    except http.client.HTTPException as error:
+        text = answer.read(_BYTES).decode(errors="replace")
+        return Answer(answer.status, text, answer.headers.get("Location", "") if 300 <= answer.status < 400 else "")
+    except (ValueError, http.client.HTTPException) as error:
         raise OSError(f"no answer in HTTP ({type(error).__name__})") from error
     finally:
         connection.close()
@@ -82,21 +109,56 @@ def _faults(name: str, token: str, lookup: Lookup, question: Ask) -> list[str]:
             f"{name} has no address ({error.strerror or error}): add an A or AAAA record for it, or wait until DNS has"
             " it"
         ]
-    faults = []
-    for address in found:
-        try:
-            status, text = question(address, name, f"/{CHALLENGES}/{token}")
-        except OSError as error:
-            reason = "no answer within 5 s" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            faults.append(
-                f"{name} leads to {address}, where port 80 can't be reached ({reason}): open it in every firewall and"
-                " router on the way, or correct the record if that is another host"
-            )
-            continue
+    path = f"/{CHALLENGES}/{token}"
+    return [text for address in found if (text := _fault(name, address, path, token, lookup, question))]
+
+
+def _fault(name: str, address: str, path: str, token: str, lookup: Lookup, question: Ask) -> str:
+    """Return in words what is wrong with one address of a name, or an empty text."""
+    leads, record = f"{name} leads to {address}", "AAAA" if ":" in address else "A"
+    url = f"http://{name}{path}"
+    try:
+        answer = question(address, url)
+    except OSError as error:
+        return (
+            f"{leads}, where port 80 can't be reached ({_reason(error)}): open it in every firewall and router on the"
+            " way, or correct the record if that is another host"
+        )
+    via, hops = "", 0
+    try:
         # An authority follows redirects.
-        if not 300 <= status < 400 and (status, text.strip()) != (200, token):
-            faults.append(
-                f"{name} leads to {address}, where something else answers (status {status}): correct the"
-                f" {'AAAA' if ':' in address else 'A'} record, or see which site there has the name"
-            )
-    return faults
+        while answer.location and hops < _REDIRECTS:
+            hops += 1
+            url = urljoin(url, answer.location)
+            via = f", which redirects to {url!r}"
+            answer = _followed(url, lookup, question)
+    except (OSError, ValueError) as error:
+        return f"{leads}{via}, and there is no answer ({_reason(error)}): {_OF_A_REDIRECT.format(record=record)}"
+    if (answer.status, answer.text.strip()) == (200, token):
+        return ""
+    advice = f"correct the {record} record, or see which site there has the name"
+    return (
+        f"{leads}{via}, where something else answers (status {answer.status}):"
+        f" {_OF_A_REDIRECT.format(record=record) if via else advice}"
+    )
+
+
+def _followed(url: str, lookup: Lookup, question: Ask) -> Answer:
+    """Return what there is where a redirect leads to. Raises OSError, ValueError."""
+    asked = urlsplit(url)
+    # What an authority accepts: letsencrypt.org/docs/challenge-types.
+    if asked.scheme not in ("http", "https") or asked.port not in (None, HTTP, HTTPS):
+        raise OSError("authorities follow to the ports 80 and 443 alone")
+    last = OSError("it has no address")
+    for address in lookup(asked.hostname or ""):
+        try:
+            return question(address, url)
+        except OSError as error:
+            last = error
+    raise last
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {PATIENCE:.0f} s"
+    return getattr(error, "strerror", None) or str(error)

@@ -14,7 +14,6 @@ import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_issue, tls_served, tls_set, tls_store
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, Wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, utc_now
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import unreachable
 from unit.authority import CHAIN, MIDDLE, NOW, SITE, Issued, issue
 
 ACME = {"mode": "acme", "names": ["blog.test", "www.blog.test"], "directory": "https://acme.test/dir"}
@@ -251,55 +250,6 @@ def test_answers_of_an_authority_are_told_in_words(output: str, words: str) -> N
     assert words in told
     assert "Saving debug log" not in told
     assert "Ask for help" not in told
-
-
-def test_names_are_asked_for_before_the_authority_is(tmp_path: Path) -> None:
-    def lookup(name: str) -> list[str]:
-        if name == "gone.test":
-            raise OSError(-2, "Name or service not known")
-        return {"moved.test": ["192.0.2.1", "2001:db8::1"]}.get(name, ["192.0.2.1"])
-
-    def question(address: str, name: str, path: str) -> tuple[int, str]:
-        if name == "closed.test":
-            raise ConnectionRefusedError(111, "Connection refused")
-        if name == "silent.test":
-            raise TimeoutError
-        if address == "2001:db8::1":
-            return 404, ""
-        if name == "proxied.test":
-            return 301, ""
-        return 200, (tmp_path / path.lstrip("/")).read_text()
-
-    names = ["good.test", "gone.test", "closed.test", "silent.test", "moved.test", "proxied.test"]
-    found = unreachable(names, str(tmp_path), lookup, question)
-    assert [text.split()[0] for text in found] == ["gone.test", "closed.test", "silent.test", "moved.test"]
-    assert "add an A or AAAA record" in found[0]
-    assert "port 80 can't be reached (Connection refused)" in found[1]
-    assert "no answer within 5 s" in found[2]
-    assert "leads to 2001:db8::1, where something else answers (status 404): correct the AAAA record" in found[3]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_nginx_gets_through_to_a_challenge_whatever_umask_root_has(tmp_path: Path) -> None:
-    modes = []
-
-    def question(address: str, name: str, path: str) -> tuple[int, str]:
-        file = tmp_path / path.lstrip("/")
-        modes.append([place.stat().st_mode & 0o777 for place in (file.parent.parent, file.parent, file)])
-        return 200, file.read_text()
-
-    before = os.umask(0o077)
-    try:
-        assert unreachable(["blog.test"], str(tmp_path), lambda name: ["192.0.2.1"], question) == []
-    finally:
-        os.umask(before)
-    assert modes == [[0o755, 0o755, 0o644]]
-
-
-@pytest.mark.parametrize("name", ["blog..test", f"{'a' * 64}.test"])
-def test_what_is_no_host_name_is_told_in_words(tmp_path: Path, name: str) -> None:
-    (found,) = unreachable([name], str(tmp_path))
-    assert found.startswith(f"{name} has no address (it is no host name)")
 
 
 def test_the_authority_is_not_asked_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
