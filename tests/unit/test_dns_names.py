@@ -42,3 +42,24 @@ def test_an_address_is_its_own(name: str) -> None:
 @pytest.mark.parametrize("name", [f"{'x' * 64}.test", "a..test"])
 def test_what_is_no_name_has_no_address(name: str) -> None:
     assert dns_names.addresses(name) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "found"),
+    [
+        (0, "x.test: 192.0.2.1 -- link: eth0\n        2001:db8::1 -- link: eth0\n", ["192.0.2.1", "2001:db8::1"]),
+        (1, "x.test: resolve call failed: 'x.test' not found", []),
+        (1, "x.test: resolve call failed: 'x.test' does not have any RR of the requested type", []),
+        (127, "resolvectl is not installed", ["127.0.1.1"]),
+    ],
+)
+def test_what_systemd_resolved_knows_from_hosts_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, status: int, said: str, found: list[str]
+) -> None:
+    def run(argv: list[str], **dummy: Any) -> subprocess.CompletedProcess[str]:
+        if argv[0] != "resolvectl":
+            return subprocess.CompletedProcess(argv, 0, "127.0.1.1\n", "")
+        return subprocess.CompletedProcess(argv, status, said, said)
+
+    monkeypatch.setattr(dns_names, "run", run)
+    assert dns_names.addresses("x.test") == found
