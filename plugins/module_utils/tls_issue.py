@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.dns_names import addresses
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_program import run
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import utc_now
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import unreachable
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import known_here, unreachable
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_set import server_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_store import (
+    PRODUCTION,
     STAGING,
     lineage_exists,
     lineage_folder,
@@ -68,7 +70,8 @@ def issue(name: str, entry: Mapping[str, Any], webroot: str) -> None:
             " authority would shut out everybody whose browser insists on TLS: take staging away, and try with a site"
             " of another name"
         )
-    if entry.get("check", True) and (faults := unreachable(entry["names"], webroot)):
+    lookup = addresses if server_of(entry) in (PRODUCTION, STAGING) else known_here
+    if entry.get("check", True) and (faults := unreachable(entry["names"], webroot, lookup)):
         lines = [*faults, "The authority was not asked, as it would find the same and count it as a failure."]
         raise FileSetError("\n".join(lines))
     done = run(certbot_argv(name, entry, webroot), timeout=_TIMEOUT)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.bounded_socket import connected
+from ansible_collections.flaskworks.deploy.plugins.module_utils.dns_names import addresses, is_loopback
 
 CHALLENGES = ".well-known/acme-challenge"
 # Seconds for a connection and its answer.
@@ -24,7 +25,8 @@ _BYTES = 4096
 _REDIRECTS = 10
 _OF_A_REDIRECT = "have that host hand the challenge on as it is, or correct the {record} record if it is another host"
 
-Lookup = Callable[[str], list[str]]
+# None: nobody answers the question.
+Lookup = Callable[[str], list[str] | None]
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,17 @@ class Answer:
 Ask = Callable[[str, str], Answer]
 
 
-def addresses(name: str) -> list[str]:
-    """Return the addresses of a name, IPv4 and IPv6. Raises OSError when it has none."""
+def known_here(name: str) -> list[str] | None:
+    """Return the addresses that /etc/hosts has for a name, or else DNS: for an authority of one's own.
+
+    Loopback addresses count as none: a host often has its own name at one (127.0.1.1), whatever others know.
+    """
     try:
         found = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
-    except UnicodeError:
-        # A part of it is empty or longer than 63 characters.
-        raise OSError("it is no host name") from None
-    return list(dict.fromkeys(str(item[4][0]) for item in found))
+    except (OSError, UnicodeError):
+        found = []
+    own = [str(item[4][0]) for item in found if not is_loopback(str(item[4][0]))]
+    return list(dict.fromkeys(own)) or addresses(name)
 
 
 def ask(address: str, url: str) -> Answer:
@@ -77,7 +82,8 @@ def ask(address: str, url: str) -> Answer:
 def unreachable(names: Sequence[str], webroot: str, lookup: Lookup = addresses, question: Ask = ask) -> list[str]:
     """Return in words what would make challenges fail: names without an address, addresses that lead elsewhere.
 
-    A file below ``webroot`` is asked for by every name at each of its addresses, as an authority does.
+    A file below ``webroot`` is asked for by every name at each of its addresses, as an authority does. ``lookup`` has
+    to know what that authority knows.
     """
     token = f"flaskworks-{secrets.token_hex(8)}"
     folder = f"{webroot}/{CHALLENGES}"
@@ -102,15 +108,18 @@ def unreachable(names: Sequence[str], webroot: str, lookup: Lookup = addresses, 
 
 
 def _faults(name: str, token: str, lookup: Lookup, question: Ask) -> list[str]:
-    try:
-        found = lookup(name)
-    except OSError as error:
+    found = lookup(name)
+    if found is None:
         return [
-            f"{name} has no address ({error.strerror or error}): add an A or AAAA record for it, or wait until DNS has"
-            " it"
+            f"{name} has no address that could be found, as the name server of this host does not answer: see its"
+            " /etc/resolv.conf and its way out to port 53, or set check: false"
         ]
+    others = [address for address in found if not is_loopback(address)]
+    if not others:
+        but = f" but {', '.join(found)}, at which every host finds itself" if found else ""
+        return [f"{name} has no address in DNS{but}: add an A or AAAA record for it, or wait until DNS has it"]
     path = f"/{CHALLENGES}/{token}"
-    return [text for address in found if (text := _fault(name, address, path, token, lookup, question))]
+    return [text for address in others if (text := _fault(name, address, path, token, lookup, question))]
 
 
 def _fault(name: str, address: str, path: str, token: str, lookup: Lookup, question: Ask) -> str:
@@ -150,7 +159,7 @@ def _followed(url: str, lookup: Lookup, question: Ask) -> Answer:
     if asked.scheme not in ("http", "https") or asked.port not in (None, HTTP, HTTPS):
         raise OSError("authorities follow to the ports 80 and 443 alone")
     last = OSError("it has no address")
-    for address in lookup(asked.hostname or ""):
+    for address in lookup(asked.hostname or "") or ():
         try:
             return question(address, url)
         except OSError as error:

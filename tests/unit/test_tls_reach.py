@@ -11,19 +11,20 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_reach
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import Answer, unreachable
+from ansible_collections.flaskworks.deploy.plugins.module_utils.dns_names import addresses
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import Answer, known_here, unreachable
 from unit.authority import issue
 
 
 def test_names_are_asked_for_before_the_authority_is(tmp_path: Path) -> None:
-    def lookup(name: str) -> list[str]:
-        if name == "gone.test":
-            raise OSError(-2, "Name or service not known")
-        return {"moved.test": ["192.0.2.1", "2001:db8::1"]}.get(name, ["192.0.2.1"])
+    def lookup(name: str) -> list[str] | None:
+        known = {"gone.test": [], "unknown.test": None, "own.test": ["127.0.1.1"]}
+        return known.get(name, ["192.0.2.1", *(["2001:db8::1"] if name == "moved.test" else [])])
 
     def question(address: str, url: str) -> Answer:
         asked = urlsplit(url)
@@ -36,13 +37,15 @@ def test_names_are_asked_for_before_the_authority_is(tmp_path: Path) -> None:
             return Answer(404)
         return Answer(200, (tmp_path / asked.path.lstrip("/")).read_text())
 
-    names = ["good.test", "gone.test", "closed.test", "silent.test", "moved.test"]
-    found = unreachable(names, str(tmp_path), lookup, question)
-    assert [text.split()[0] for text in found] == ["gone.test", "closed.test", "silent.test", "moved.test"]
-    assert "add an A or AAAA record" in found[0]
+    faulty = ["gone.test", "closed.test", "silent.test", "moved.test", "unknown.test", "own.test"]
+    found = unreachable(["good.test", *faulty], str(tmp_path), lookup, question)
+    assert [text.split()[0] for text in found] == faulty
+    assert "gone.test has no address in DNS: add an A or AAAA record" in found[0]
     assert "port 80 can't be reached (Connection refused)" in found[1]
     assert "no answer within 5 s" in found[2]
     assert "leads to 2001:db8::1, where something else answers (status 404): correct the AAAA record" in found[3]
+    assert "the name server of this host does not answer" in found[4]
+    assert "no address in DNS but 127.0.1.1, at which every host finds itself: add an A" in found[5]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,9 +108,26 @@ def test_nginx_gets_through_to_a_challenge_whatever_umask_root_has(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["blog..test", f"{'a' * 64}.test"])
-def test_what_is_no_host_name_is_told_in_words(tmp_path: Path, name: str) -> None:
-    (found,) = unreachable([name], str(tmp_path))
-    assert found.startswith(f"{name} has no address (it is no host name)")
+def test_what_is_no_host_name_has_no_address(tmp_path: Path, name: str) -> None:
+    for lookup in (addresses, known_here):
+        (found,) = unreachable([name], str(tmp_path), lookup)
+        assert found.startswith(f"{name} has no address in DNS")
+
+
+def test_what_a_host_calls_itself_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's 127.0.1.1 in /etc/hosts, at which our own nginx answers; other entries there may be all there is."""
+    hosts = {"own.test": ["127.0.1.1"], "inside.test": ["192.168.1.2", "::1"], "gone.test": []}
+
+    def getaddrinfo(name: str, *dummy: object, **named: object) -> list[Any]:
+        if not hosts[name]:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(0, 0, 0, "", (address, 80)) for address in hosts[name]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(tls_reach, "addresses", lambda name: [f"DNS of {name}"])
+    assert {name: known_here(name) for name in hosts} == {
+        "own.test": ["DNS of own.test"], "inside.test": ["192.168.1.2"], "gone.test": ["DNS of gone.test"],
+    }  # fmt: skip
 
 
 class Site(http.server.BaseHTTPRequestHandler):

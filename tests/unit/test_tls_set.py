@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_issue, tls_served, tls_set, tls_store
+from ansible_collections.flaskworks.deploy.plugins.module_utils.dns_names import addresses
 from ansible_collections.flaskworks.deploy.plugins.module_utils.file_set_entries import FileSetError, Wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import certificate_facts, utc_now
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_reach import known_here
 from unit.authority import CHAIN, MIDDLE, NOW, SITE, Issued, issue
 
 ACME = {"mode": "acme", "names": ["blog.test", "www.blog.test"], "directory": "https://acme.test/dir"}
@@ -257,11 +259,22 @@ def test_the_authority_is_not_asked_in_vain(tmp_path: Path, monkeypatch: pytest.
         raise AssertionError("certbot was run")
 
     monkeypatch.setattr(tls_issue, "run", nothing)
-    monkeypatch.setattr(tls_issue, "unreachable", lambda names, webroot: ["blog.test has no address"])
+    asked = []
+
+    def unreachable(names: object, webroot: str, lookup: object) -> list[str]:
+        asked.append(lookup)
+        return ["blog.test has no address"]
+
+    monkeypatch.setattr(tls_issue, "unreachable", unreachable)
     with pytest.raises(FileSetError, match="The authority was not asked"):
         tls_issue.issue("blog", ACME, str(tmp_path))
     with pytest.raises(AssertionError, match="certbot was run"):
         tls_issue.issue("blog", {**ACME, "check": False}, str(tmp_path))
+    for directory in ("", tls_store.PRODUCTION):
+        with pytest.raises(FileSetError):
+            tls_issue.issue("blog", {**ACME, "directory": directory}, str(tmp_path))
+    # Let's Encrypt knows nothing of a host's own names, another authority may.
+    assert asked == [known_here, addresses, addresses]
 
 
 @pytest.mark.parametrize(("lived", "unread"), [(60.0, ["x"]), (5.0, []), (None, [])])

@@ -19,7 +19,9 @@ cat >config.json <<CONFIG
 {"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "httpPort": 80,
  "tlsPort": 443, "certificate": "/etc/pebble/own.pem", "privateKey": "/etc/pebble/own.key"}}
 CONFIG
-echo "127.0.0.1 acme.test site.test www.site.test shop.test" >>/etc/hosts
+# A loopback address would be no address for the check of names.
+echo "127.0.0.1 acme.test
+$(hostname -I | cut -d ' ' -f 1) site.test www.site.test shop.test" >>/etc/hosts
 cat >/root/start-pebble <<'START'
 #!/bin/sh
 # It refuses one nonce in twenty for practice, and certbot gives up at two in a row.
