@@ -41,7 +41,7 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
     facts: dict[str, Any] = {
         "mode": wanted.get("mode"),
         "placeholder": folder.startswith(f"{store.STORE}/{name}/placeholder-"),
-        "staging": wanted.get("server") == store.STAGING and folder == store.lineage_folder(name),
+        "staging": folder == store.lineage_folder(name) and store.lineage_server(name) == store.STAGING,
         "wanted": wanted.get("names") or [],
         "names": [],
         "issuer": None,

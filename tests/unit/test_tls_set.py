@@ -128,6 +128,17 @@ def test_what_was_issued_takes_the_place_of_the_placeholder(host: Path) -> None:
     assert (facts["placeholder"], facts["days_left"], facts["problems"]) == (False, 89, {})
 
 
+@pytest.mark.parametrize("trial", [True, False])
+def test_whether_a_certificate_is_for_trial_is_read_from_it(host: Path, trial: bool) -> None:
+    """The wish may be another one by now: staging was taken away and the authority refused, or the other way round."""
+    entry = {**ACME, "directory": "", "staging": not trial}
+    certbot_has("blog", own(), tls_store.STAGING if trial else tls_store.PRODUCTION)
+    put(desire({"blog": entry}, make=None).wanted)
+    facts = certificate_facts("blog", NOW)
+    assert facts is not None
+    assert facts["staging"] is trial
+
+
 @pytest.mark.parametrize(("days", "age", "late"), [(90, 75, False), (90, 77, True), (6, 4, False), (6, 5, True)])
 def test_a_certificate_of_a_few_days_is_late_by_its_own_measure(host: Path, days: int, age: int, late: bool) -> None:
     put(desire({"blog": ACME}).wanted)
