@@ -59,6 +59,8 @@ def _of_one(app: str, facts: Mapping[str, Any], now: datetime.datetime) -> Itera
             if mode != "files"
             else "correct tls.certificate and tls.key, and run site.yml"
         )
+        if check == "not-yet-valid":
+            fix = f"see the clock of the host (timedatectl); if it is right, {again}"
         yield Finding("error", app, f"certificate-{check}", words, fix)
     if not facts.get("until"):
         return
@@ -73,7 +75,7 @@ def _of_one(app: str, facts: Mapping[str, Any], now: datetime.datetime) -> Itera
     if until <= now:
         yield Finding("error", app, "certificate-expired", f"the certificate has expired on {until:%Y-%m-%d}", again)
     elif facts["late"]:
-        evidence = f"the certificate ends on {until:%Y-%m-%d}, in {days} day{'s'[: days != 1]}"
+        evidence = f"the certificate, or one in its chain, ends on {until:%Y-%m-%d}, in {days} day{'s'[: days != 1]}"
         yield Finding("warning", app, "certificate-expires", evidence, again)
     lacking = [name for name in facts.get("wanted") or [] if not covering(name, facts["names"])]
     if lacking:

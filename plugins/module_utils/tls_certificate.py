@@ -136,6 +136,15 @@ def chain_faults(chain: Sequence[Certificate]) -> list[str]:
     return []
 
 
+def first_to_end(chain: Sequence[Certificate], now: datetime.datetime) -> Certificate:
+    """Return the certificate with which a chain ends: the host's, or one above it that is still good and ends before.
+
+    Roots are aside: visitors have their own.
+    """
+    above = [upper for upper in chain[1:] if not upper.self_issued and upper.not_after > now]
+    return min((chain[0], *above), key=lambda item: item.not_after)
+
+
 def pair_faults(chain: Sequence[Certificate], names: Sequence[str], now: datetime.datetime) -> list[tuple[str, str]]:
     """Return (check, words) for all that keeps a chain from being shown to visitors of these names."""
     leaf = chain[0]
@@ -153,7 +162,7 @@ def pair_faults(chain: Sequence[Certificate], names: Sequence[str], now: datetim
         if upper.not_after <= now and not upper.self_issued:
             faults.append(
                 (
-                    "expired",
+                    "chain",
                     f"the certificate of '{upper.subject_name}' in its chain has expired on {upper.not_after:%Y-%m-%d}",
                 )
             )

@@ -10,8 +10,9 @@ from typing import Any
 from ansible_collections.flaskworks.deploy.plugins.module_utils import tls_store as store
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_certificate import (
     CertificateError,
-    chain_faults,
     fingerprint,
+    first_to_end,
+    pair_faults,
     read_chain,
 )
 
@@ -28,11 +29,12 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
     mode          files, self-signed or acme, as the inventory wanted it when it was last applied
     placeholder   whether it is what stands in until the first certificate of an authority
     staging       whether it is of an authority that no browser trusts on purpose
-    names, issuer, until (ISO 8601, UTC), days_left, self_signed
+    names, issuer, self_signed
+    until         when it ends, or one in its chain does so before it (ISO 8601, UTC); days_left from now to then
     fingerprint   SHA-256 of the certificate, in hexadecimal digits
     late          whether it should have been renewed some time ago
     wanted        the names that it is to hold
-    problems      check -> words: key, chain or unreadable
+    problems      check -> words: key, chain, not-yet-valid or unreadable
     """
     folder = store.leads_to(name)
     if not folder:
@@ -59,22 +61,25 @@ def certificate_facts(name: str, now: datetime.datetime) -> dict[str, Any] | Non
     except (OSError, CertificateError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
         return {**facts, "problems": {"unreadable": f"{paths[0]}: {words}"}}
-    leaf = chain[0]
+    leaf, end = chain[0], first_to_end(chain, now)
     facts.update(
         names=list(leaf.names),
         issuer=leaf.issuer_name,
-        until=leaf.not_after.strftime(_FORMAT),
-        days_left=leaf.days_left(now),
+        until=end.not_after.strftime(_FORMAT),
+        days_left=end.days_left(now),
         self_signed=leaf.self_issued,
         fingerprint=fingerprint(leaf.der),
-        late=store.is_late(leaf, now),
+        late=store.is_late(end, now),
     )
     try:
         store.check_key(*paths)
     except store.PairError as error:
         facts["problems"]["key"] = str(error)
-    for text in chain_faults(chain):
-        facts["problems"]["chain"] = f"{paths[0]}: {text}"
+    # Whether it has the right names, and has expired, is told by names, wanted and until.
+    for check, text in pair_faults(chain, (), now):
+        if check in ("not-yet-valid", "chain"):
+            said = facts["problems"].get(check)
+            facts["problems"][check] = f"{said}; {text}" if said else f"{paths[0]}: {text}"
     return facts
 
 

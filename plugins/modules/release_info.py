@@ -121,7 +121,8 @@ apps:
       description:
         - The certificate of its site, with C(mode), C(names), C(issuer), C(until) (ISO 8601), C(days_left), C(late),
           C(self_signed), C(fingerprint) (SHA-256), C(placeholder) (no authority has issued one yet), C(staging),
-          C(wanted) (the names that it is to hold) and C(problems) (C(key), C(chain), C(unreadable), in words).
+          C(wanted) (the names that it is to hold) and C(problems) (C(key), C(chain), C(not-yet-valid),
+          C(unreadable), in words). It ends with the first certificate of its chain that does.
         - Null without TLS.
       type: dict
       returned: always

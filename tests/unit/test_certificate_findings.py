@@ -27,6 +27,7 @@ def test_a_good_certificate_is_not_mentioned() -> None:
         ({"wanted": ["x.test", "www.x.test"]}, "error", "certificate-names", "is not for www.x.test; it holds x.test"),
         ({"problems": {"key": "a is not the key of b"}}, "error", "certificate-key", "a is not the key of b"),
         ({"problems": {"chain": "alone"}}, "error", "certificate-chain", "alone"),
+        ({"problems": {"not-yet-valid": "tomorrow"}}, "error", "certificate-not-yet-valid", "tomorrow"),
         ({"until": None, "problems": {"unreadable": "gone"}}, "error", "certificate-unreadable", "gone"),
         ({"self_signed": True}, "warning", "certificate-self-signed", "signed by itself"),
         ({"staging": True}, "warning", "certificate-staging", "staging authority"),

@@ -128,6 +128,32 @@ def test_what_was_issued_takes_the_place_of_the_placeholder(host: Path) -> None:
     assert (facts["placeholder"], facts["days_left"], facts["problems"]) == (False, 89, {})
 
 
+@pytest.mark.parametrize(
+    ("age", "days_above", "until", "late", "problems"),
+    [
+        (1, 4000, 89, False, {}),
+        (-1, 4000, 91, False, {"not-yet-valid": "it is not valid before 2026-06-02"}),
+        (1, 30, 29, False, {}),
+        (1, 10, 9, True, {}),
+        (1, 0, 89, False, {"chain": "the certificate of 'Another one' in its chain has expired on 2026-05-31"}),
+        (91, 4000, -1, True, {}),
+    ],
+)  # fmt: skip
+def test_all_dates_of_a_chain_count(
+    host: Path, age: int, days_above: int, until: int, late: bool, problems: dict[str, str]
+) -> None:
+    # Visitors have roots of their own, whatever the date of this one.
+    root = issue("Old root", days=0)
+    above = issue("Another one", by=root, days=2000 + days_above, age=2001)
+    made = issue("blog.test", ["blog.test"], by=above, age=age)
+    text = made.pem + above.pem + root.pem
+    put(desire({"blog": {"mode": "files", "names": [], "certificate": text, "key": made.key_pem}}).wanted)
+    facts = certificate_facts("blog", NOW)
+    assert facts is not None
+    assert (facts["days_left"], facts["late"], sorted(facts["problems"])) == (until, late, sorted(problems))
+    assert all(words in facts["problems"][check] for check, words in problems.items())
+
+
 @pytest.mark.parametrize("trial", [True, False])
 def test_whether_a_certificate_is_for_trial_is_read_from_it(host: Path, trial: bool) -> None:
     """The wish may be another one by now: staging was taken away and the authority refused, or the other way round."""
