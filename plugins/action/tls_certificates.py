@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_entries import MODES, entry_faults
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_entries import MODES, entry_faults, name_faults
 from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_facts import utc_now
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.certificate_files import checked_pair
 
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
             ):
                 problems.append(Problem(place, f"needs mode ({', '.join(MODES)}) and names", "tls"))
                 continue
-            found = list(entry_faults(entry))
+            found = [*entry_faults(entry), *name_faults(entry)]
             shown[name] = {key: value for key, value in entry.items() if key not in ("certificate", "key")}
             if entry["mode"] == "files" and not found:
                 contents[name], found = checked_pair(entry, self._read, utc_now())

@@ -66,9 +66,17 @@ class Certificate:
         return (self.not_after - now) // datetime.timedelta(days=1)
 
 
+def as_held(name: str) -> str:
+    """Return a name as certificates are read here: an address in its one short form, a host name in lower case."""
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        return name.lower()
+
+
 def covering(name: str, names: Iterable[str]) -> bool:
-    """Tell whether one of a certificate's names, which are in lower case, stands for a host."""
-    name, held = name.lower(), set(names)
+    """Tell whether one of a certificate's names stands for a host or an address."""
+    name, held = as_held(name), set(names)
     return name in held or ("." in name and f"*.{name.partition('.')[2]}" in held)
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import domain_fault
+
 MODES = ("files", "self-signed", "acme")
 _EMAIL = re.compile(r"[^@\s,'\"]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
 _URL = re.compile(r"https://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9./_~%-]*)?")
@@ -37,6 +39,16 @@ def entry_faults(entry: Mapping[str, Any], names_key: str = "names") -> Iterator
                 yield key, f"is missing: name the file on the controller that holds {what}, or give the text itself"
     if mode == "acme":
         yield from _acme_faults(entry, names_key)
+
+
+def name_faults(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (key, words) for names that no certificate bears in this form, and so would be missing in each of them.
+
+    The plan of an inventory has its own check of domains, in the same words.
+    """
+    for name in entry["names"]:
+        if not is_address(name) and (fault := domain_fault(name)):
+            yield "names", fault
 
 
 def _acme_faults(entry: Mapping[str, Any], names_key: str) -> Iterator[tuple[str, str]]:

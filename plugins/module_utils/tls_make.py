@@ -54,6 +54,6 @@ def make_pair(title: str, names: Sequence[str], days: int = DAYS) -> tuple[bytes
 
 def _alternative(name: str) -> str:
     try:
-        return f"IP:{ipaddress.ip_address(name)}"
+        return f"IP:{ipaddress.ip_address(name.strip('[]'))}"
     except ValueError:
         return f"DNS:{name}"

@@ -153,3 +153,12 @@ def test_a_key_that_lost_its_pem_is_not_taken_for_the_name_of_a_file(wrap: bool)
         assert found[0] == "key"
         assert "the text can't be read on the controller" in found[1]
         assert given[:30] not in found[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["2001:DB8:0::1", "[2001:db8::1]", "2001:db8:0:0:0:0:0:1", "Blog.Test", "x.pages.test"]
+)
+def test_a_name_is_held_however_it_is_written(name: str) -> None:
+    made = read_chain(issue("x", ["2001:db8::1", "blog.test", "*.pages.test"]).pem)[0]
+    assert made.covers(name)
+    assert not made.lacks([name])

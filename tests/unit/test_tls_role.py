@@ -1,4 +1,4 @@
-"""When the role tls_certificates asks an authority, from what its first part has found, and where it leaves answers."""
+"""What the role tls_certificates accepts, when it asks an authority, and where it leaves answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_tls import WEBROOT
 from ansible_collections.flaskworks.deploy.plugins.modules import tls_certificates
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_entries import entry_faults, name_faults
 from jinja2 import Environment
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -59,3 +60,27 @@ def test_for_applications_answers_lie_where_nginx_looks_whatever_the_inventory_s
     app = {"source": {"path": "."}, "wsgi": "app:app", "domains": ["x.test"], "tls": {"mode": "acme"}}
     plan = make_plan(entry_points("flask_apps"), {"x": app})
     assert plan["nginx_sites"]["x"]["acme_webroot"] == plan["acme_webroot"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "words"),
+    [
+        ("acme", "a.example.org.", "ends in a dot: write 'a.example.org'"),
+        ("acme", "faß.de", "is not ASCII"),
+        ("acme", "A.Example.org", ""),
+        ("acme", "192.0.2.1", "is an address, for which certbot gets no certificate"),
+        ("acme", "*.example.org", "can't be had over HTTP"),
+        ("files", "https://a.example.org", "is a URL"),
+        ("files", "*.example.org", ""),
+        ("self-signed", "a b", "is no host name"),
+        ("self-signed", "localhost", ""),
+        ("self-signed", "2001:DB8:0::1", ""),
+        ("self-signed", "[2001:db8::1]", ""),
+    ],
+)
+def test_names_that_no_certificate_could_bear_are_refused(mode: str, name: str, words: str) -> None:
+    """An authority would be asked in every run for what is missing in each of its certificates."""
+    entry = {"mode": mode, "names": [name], "certificate": "x" * (mode == "files"), "key": "x" * (mode == "files")}
+    found = [text for key, text in [*entry_faults(entry), *name_faults(entry)] if key == "names"]
+    assert len(found) == bool(words)
+    assert all(words in text for text in found)

@@ -104,6 +104,12 @@ def test_a_self_signed_one_is_made_once_and_renewed_in_time(host: Path) -> None:
         desire({"blog": {"mode": "self-signed", "names": ["blog.test", "new.test"]}}, make=None)
 
 
+def test_a_self_signed_one_for_an_address_is_made_once(host: Path) -> None:
+    entry = {"blog": {"mode": "self-signed", "names": ["2001:DB8:0::1"]}}
+    put(desire(entry).wanted)
+    assert link(desire(entry, make=None)).startswith("../tls.d/blog/self-signed-")
+
+
 def test_a_placeholder_stands_in_until_the_first_one(host: Path) -> None:
     found = desire({"blog": ACME})
     assert found.pending == {"blog": "there is no certificate yet"}
