@@ -72,7 +72,7 @@ def desire(
     """
     found = Desired(stale=sorted(set(owned) - set(entries)))
     for name, entry in sorted(entries.items()):
-        folder, files = _served(name, entry, now, make, found)
+        folder, files = _served(name, entry, webroot, now, make, found)
         found.wanted += [Wanted(store.link_of(name), "link", target=os.path.relpath(folder, DIRECTORY)), *files]
         found.wanted.append(Wanted(f"{STORE}/{name}/{WANTED}", "file", _note(entry)))
     for name in found.stale:
@@ -86,7 +86,9 @@ def desire(
     return found
 
 
-def _served(name: str, entry: Entry, now: datetime.datetime, make: Make, found: Desired) -> tuple[str, list[Wanted]]:
+def _served(
+    name: str, entry: Entry, webroot: str, now: datetime.datetime, make: Make, found: Desired
+) -> tuple[str, list[Wanted]]:
     """Return the directory that a certificate is served from, and the files of it that are not certbot's."""
     if entry["mode"] == "files":
         text, key = str(entry["certificate"]).encode(), str(entry["key"]).encode()
@@ -102,7 +104,7 @@ def _served(name: str, entry: Entry, now: datetime.datetime, make: Make, found: 
         return _files(name, folder, *make(title, names or [name]))
     pair = store.usable(store.lineage_folder(name))
     if pair:
-        if reason := _again(name, entry, pair, now):
+        if reason := _again(name, entry, webroot, pair, now):
             found.pending[name] = reason
         return store.lineage_folder(name), []
     found.pending[name] = "there is no certificate yet"
@@ -114,7 +116,7 @@ def _served(name: str, entry: Entry, now: datetime.datetime, make: Make, found: 
     return _files(name, f"{_PLACEHOLDER}-{own}", *make("placeholder until the first certificate", names))
 
 
-def _again(name: str, entry: Entry, pair: store.Pair, now: datetime.datetime) -> str:
+def _again(name: str, entry: Entry, webroot: str, pair: store.Pair, now: datetime.datetime) -> str:
     """Return why a certificate that is there has to be asked for again, or an empty text."""
     # Certificates have names in lower case, whatever the case in which they were asked for.
     wanted, held = {name.lower() for name in entry["names"]}, set(pair.leaf.names)
@@ -125,6 +127,9 @@ def _again(name: str, entry: Entry, pair: store.Pair, now: datetime.datetime) ->
         return f"{', '.join(dropped)} {'is' if len(dropped) == 1 else 'are'} no longer wanted"
     if store.lineage_server(name) != server_of(entry):
         return f"it comes from another authority than {server_of(entry)}"
+    # Renewals would leave their challenges where nginx shows them no more.
+    if (left_in := store.lineage_webroot(name)) and left_in != os.path.abspath(webroot):
+        return f"its renewals would leave their challenges in {left_in}, not in {webroot}"
     if store.is_late(pair.leaf, now):
         left = pair.leaf.days_left(now)
         return f"it ends in {left} days and was not renewed" if left >= 0 else "it has expired and was not renewed"

@@ -120,9 +120,22 @@ def is_late(leaf: Certificate, now: datetime.datetime) -> bool:
 
 def lineage_server(name: str) -> str:
     """Return the address of the authority from which certbot has a certificate, or an empty text."""
+    return _renewal(name, r"^server\s*=\s*(\S+)")
+
+
+def lineage_webroot(name: str) -> str:
+    """Return the directory in which certbot leaves the challenges of a renewal, or an empty text when it does not say.
+
+    It is a list of one (webroot_path = /var/lib/x,); what certbot has to put in quotes is not read.
+    """
+    return _renewal(name, r"^webroot_path\s*=\s*(/[^\s,'\"#]*),?\s*$")
+
+
+def _renewal(name: str, pattern: str) -> str:
+    """Return what certbot has written down for its renewals, or an empty text."""
     try:
         with open(f"{LETSENCRYPT}/renewal/{lineage_of(name)}.conf", encoding="utf-8", errors="replace") as stream:
-            found = re.search(r"^server\s*=\s*(\S+)", stream.read(), re.MULTILINE)
+            found = re.search(pattern, stream.read(), re.MULTILINE)
     except OSError:
         return ""
     return found[1] if found else ""

@@ -57,14 +57,14 @@ def put(wanted: list[Wanted]) -> None:
             path.write_bytes(entry.content)
 
 
-def certbot_has(name: str, made: Issued, server: str = "https://acme.test/dir") -> None:
+def certbot_has(name: str, made: Issued, server: str = "https://acme.test/dir", webroot: str = "/var/lib/x,") -> None:
     folder = Path(tls_store.lineage_folder(name))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "fullchain.pem").write_text(made.pem + MIDDLE.pem)
     (folder / "privkey.pem").write_text(made.key_pem)
     renewal = Path(tls_store.LETSENCRYPT) / "renewal"
     renewal.mkdir(exist_ok=True)
-    (renewal / f"flaskworks-{name}.conf").write_text(f"[renewalparams]\nserver = {server}\n")
+    (renewal / f"flaskworks-{name}.conf").write_text(f"[renewalparams]\nwebroot_path = {webroot}\nserver = {server}\n")
 
 
 def own(days: int = 90, age: int = 1, names: tuple[str, ...] = ("blog.test", "www.blog.test")) -> Issued:
@@ -208,6 +208,21 @@ def test_why_an_authority_is_asked_again(
     assert found.pending.get("blog", "") == reason
     # Until then visitors have what there is.
     assert link(found) == "../../letsencrypt/live/flaskworks-blog"
+
+
+@pytest.mark.parametrize(
+    ("webroot", "reason"),
+    [
+        ("/srv/old,", "its renewals would leave their challenges in /srv/old, not in /var/lib/x"),
+        ("/var/lib/x", ""),
+        # What can't be read for certain is no reason to ask in every run.
+        ('"/srv/a,b",', ""),
+        (",", ""),
+    ],
+)
+def test_another_directory_for_challenges_is_another_lineage(host: Path, webroot: str, reason: str) -> None:
+    certbot_has("blog", own(), webroot=webroot)
+    assert desire({"blog": ACME}, make=None).pending.get("blog", "") == reason
 
 
 def test_a_pair_that_does_not_belong_together_is_not_served(host: Path) -> None:
