@@ -31,10 +31,7 @@ def domain_fault(domain: str) -> str:
     if "://" in domain:
         return f"'{domain}' is a URL: write the host name alone"
     if not domain.isascii():
-        try:
-            return f"'{domain}' is not ASCII: write its encoded form, '{domain.encode('idna').decode()}'"
-        except UnicodeError:
-            return f"'{domain}' is not ASCII and can't be encoded as a domain"
+        return _not_ascii(domain)
     if domain in ("_", "*", ""):
         return (
             f"'{domain}' is no domain: for a site that answers every name write domains: [] and give it a port of"
@@ -54,6 +51,17 @@ def domain_fault(domain: str) -> str:
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         return f"{domain!r} is no host name: use letters, digits and '-', parts of at most 63 characters joined by dots"
     return ""
+
+
+def _not_ascii(domain: str) -> str:
+    try:
+        encoded = domain.encode("idna").decode()
+        kept = encoded.encode().decode("idna").lower() == domain.lower()
+    except UnicodeError:
+        return f"'{domain}' is not ASCII and can't be encoded as a domain"
+    # Python's codec is that of IDNA 2003, to which 'ß' is 'ss': another domain for today's registries (IDNA 2008).
+    form = f", '{encoded}'" if kept else " as its registry has it, which begins with 'xn--'"
+    return f"'{domain}' is not ASCII: write its encoded form{form}"
 
 
 def check_domains(report: Report, entry: Entry) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_names import NAME_LENGTH, RESERVED
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import RULES
+from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_web import domain_fault
 from ansible_collections.flaskworks.deploy.plugins.module_utils.problems import InventoryError, Problem
 from ansible_collections.flaskworks.deploy.plugins.module_utils.undefined import Undefined
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
@@ -275,6 +276,21 @@ def test_domains(domain: str) -> None:
 )
 def test_domains_that_are_refused(domain: str) -> None:
     assert blog(domains=[domain]) == [("domain", "domains[0]")]
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"),
+    [
+        ("bücher.example.org", "write its encoded form, 'xn--bcher-kva.example.org'"),
+        ("Bücher.Example.org", "write its encoded form, 'xn--bcher-kva.Example.org'"),
+        # xn--fa-hia.de and xn--4xa for IDNA 2008; fass.de is somebody else's.
+        ("faß.de", "write its encoded form as its registry has it, which begins with 'xn--'"),
+        ("ς.gr", "write its encoded form as its registry has it, which begins with 'xn--'"),
+        (f"{'ü' * 70}.de", "can't be encoded as a domain"),
+    ],
+)
+def test_no_other_domain_is_proposed(domain: str, words: str) -> None:
+    assert domain_fault(domain).endswith(words)
 
 
 def test_the_same_domain_on_two_ports_is_two_sites() -> None:
