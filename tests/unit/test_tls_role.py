@@ -9,9 +9,9 @@ import pytest
 import yaml
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_tls import WEBROOT
+from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_entries import entry_faults, name_faults
 from ansible_collections.flaskworks.deploy.plugins.modules import tls_certificates
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
-from ansible_collections.flaskworks.deploy.plugins.module_utils.tls_entries import entry_faults, name_faults
 from jinja2 import Environment
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
