@@ -21,6 +21,11 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
+# The entry point of a playbook that is not called like it.
+POINTS = {"site": "main"}
+
+
 def spec(role: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
     return found
@@ -39,6 +44,12 @@ def flat(options: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]
         found[prefix + key] = option
         found.update(flat(option.get("options", {}), f"{prefix}{key}."))
     return found
+
+
+def options_of(playbook: str) -> set[str]:
+    """What stands behind -e of a playbook: the options of its entry point that are no variables of an inventory."""
+    options = spec(ROOT / "roles/flask_apps")[POINTS.get(playbook, playbook)]["options"]
+    return {name for name in options if not name.startswith("flask_apps_")} - {"allow_dev_server"}
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -76,7 +87,7 @@ def test_every_option_is_described_and_typed(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_variables_carry_the_name_of_their_role(role: Path) -> None:
-    exceptions = {"flask_app_defaults", "allow_dev_server"}
+    exceptions = {"flask_app_defaults", "allow_dev_server", "app"}
     names = set(variables(role)) - exceptions
     assert all(name == role.name or name.startswith(f"{role.name}_") for name in names)
 
@@ -89,11 +100,21 @@ def test_a_role_is_described_for_people_and_for_tools(role: Path) -> None:
     assert yaml.safe_load((role / "meta/main.yml").read_text())["galaxy_info"]["license"] == "GPL-3.0-or-later"
 
 
-@pytest.mark.parametrize("playbook", ["doctor", "remove", "status"])
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_what_a_playbook_takes_is_documented(playbook: str) -> None:
-    """Its head names what may stand behind -e."""
-    head = (ROOT / "playbooks" / f"{playbook}.yml").read_text().partition("- name:")[0]
-    taken = set(re.findall(rf"-e (\w+)=|\b({playbook}_\w+)=", head))
-    names = {name for pair in taken for name in pair if name}
-    assert "app" in names
-    assert names == set(spec(ROOT / "roles/flask_apps")[playbook]["options"])
+    """Its head names what may stand behind -e, and the entry point says what that means."""
+    head, dummy, play = (ROOT / "playbooks" / f"{playbook}.yml").read_text().partition("- name:")
+    assert f"#   ansible-playbook flaskworks.deploy.{playbook} -i inventories/prod" in head
+    named = set(re.findall(r"-e \"?(\w+)=", head))
+    assert named == options_of(playbook)
+    # What is handed on under another name.
+    assert set(re.findall(r"{{ (\w+) \|", play)) <= named
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_what_must_be_given_to_a_playbook_is_asked_for_by_its_tasks(playbook: str) -> None:
+    """Ansible checks an entry point first, and would stop in words of its own."""
+    point = POINTS.get(playbook, playbook)
+    options = spec(ROOT / "roles/flask_apps")[point]["options"]
+    assert [name for name in options_of(playbook) if options[name].get("required")] == []
+    assert (ROOT / "roles/flask_apps/tasks" / f"{point}.yml").is_file()
