@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import KEYS
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_transfer import cache_map
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sha512_crypt import salt_from, sha512_crypt
@@ -122,26 +121,6 @@ def test_what_nginx_would_misread_is_refused(entry: dict[str, Any], place: str) 
 def test_no_password_is_part_of_a_message() -> None:
     for password in ("canary\nx", "canary\x00"):
         assert "canary" not in str(faults({"basic_auth": {"users": {"a": password, "b c": password}}}))
-
-
-def test_the_keys_of_an_application_are_those_of_a_site() -> None:
-    """Both are written down, since each is a promise of its own; they say the same."""
-
-    def shape(option: dict[str, Any]) -> dict[str, Any]:
-        said = ("type", "default", "choices", "elements", "required")
-        kept: dict[str, Any] = {key: option[key] for key in said if key in option}
-        return {**kept, "options": {key: shape(value) for key, value in option.get("options", {}).items()}}
-
-    own, apps = entry_points("nginx_sites"), entry_points("flask_apps")
-    for key in KEYS:
-        mine, theirs = shape(own["entry"][key]), shape(apps["entry"]["nginx"]["options"][key])
-        assert mine == theirs, key
-    for point in ("entry_error_pages", "entry_redirects"):
-        assert {key: shape(option) for key, option in own[point].items()} == {
-            key: shape(option) for key, option in apps[point].items()
-        }
-    new = {"send_timeout", "buffering", "request_buffering", "allow", "deny", "rate_limit", "headers"}
-    assert new <= set(own["entry_locations"]) & set(apps["entry_locations"])
 
 
 def test_an_application_hands_over_what_it_says() -> None:
