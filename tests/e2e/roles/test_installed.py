@@ -16,7 +16,10 @@ ROLES = sorted(path.name for path in (Path(__file__).resolve().parents[3] / "rol
 def test_the_tarball_has_the_product_and_nothing_else() -> None:
     found = {path.name for path in INSTALLED.iterdir()}
     product = {"meta", "playbooks", "plugins", "roles", "README.md", "CHANGELOG.rst", "LICENSE"}
-    assert found == {*product, "MANIFEST.json", "FILES.json"}
+    guides = {"docs", "inventories"}
+    assert found == {*product, *guides, "MANIFEST.json", "FILES.json"}
+    assert [path.name for path in (INSTALLED / "inventories").iterdir()] == ["prod"]
+    assert {path.suffix for path in (INSTALLED / "docs").iterdir() if path.is_file()} == {".md", ".svg", ".png"}
     assert sorted(path.name for path in (INSTALLED / "roles").iterdir()) == ROLES
 
 
