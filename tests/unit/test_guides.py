@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import fnmatch
 import re
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_web
 from ansible_collections.flaskworks.deploy.plugins.module_utils.entries import check_entries
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_check import check_sites
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
@@ -124,6 +126,39 @@ def test_an_example_is_accepted(name: str, variables: dict[str, Any], private: s
             assert check_sites(sites(made["nginx_sites"])) == []
         elif "entry" in entry_points(role):
             assert check_entries(entry_points(role), given[role], role)[1] == []
+
+
+# Other examples
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_for_sites_is_python_and_has_the_doctors_proxy_fix(name: str) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", TEXTS[name], re.MULTILINE | re.DOTALL):
+        compile(block, name, "exec")
+    assert set(re.findall(r"ProxyFix\(app\.wsgi_app, (.*?)\)", TEXTS[name])) <= {doctor_web.PROXY_FIX}
+
+
+def settings(text: str) -> dict[str, dict[str, str]]:
+    """What an ansible.cfg says, by section."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(text)
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
+SHIPPED = settings((ROOT / "ansible.cfg").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lines_for_ansible_cfg_are_those_of_the_shipped_one(name: str) -> None:
+    for block in re.findall(r"^```ini\n(.*?)^```", TEXTS[name], re.MULTILINE | re.DOTALL):
+        for section, said in settings(block).items():
+            assert said.items() <= SHIPPED[section].items()
+
+
+def test_the_readme_names_the_settings_on_which_promises_rest() -> None:
+    for section, setting in (("connection", "pipelining"), ("defaults", "interpreter_python")):
+        words = rf"`{setting} = {SHIPPED[section][setting]}`\s+below\s+`\[{section}\]`"
+        assert re.search(words, TEXTS["README.md"])
 
 
 # Links
