@@ -104,13 +104,12 @@ def examples() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 EXAMPLES = list(examples())
-# What shows neither: tasks, and how a scenario is written.
-OTHERS = {"docs/releases.md": 2, "docs/testing.md": 1}
+# These also show tasks, and how a scenario is written.
+OTHERS = {"docs/releases.md", "docs/testing.md"}
 
 
 def test_no_example_is_passed_over() -> None:
-    found = [name.partition(" ")[0] for name, variables in EXAMPLES if not variables]
-    assert {name: found.count(name) for name in found} == OTHERS
+    assert {name.partition(" ")[0] for name, variables in EXAMPLES if not variables} <= OTHERS
 
 
 @pytest.mark.parametrize(("name", "variables"), EXAMPLES, ids=[name for name, dummy in EXAMPLES])
