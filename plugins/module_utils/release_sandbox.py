@@ -52,6 +52,8 @@ BUILD_PROPERTIES = (
     # the file system are out of reach for a process of another user namespace (capabilities(7), CAP_SYS_PTRACE).
     "PrivateUsers=yes",
     f"InaccessiblePaths=-{KEYS_DIRECTORY}",
+    # There systemd tells everybody the commands and the Environment= of all units.
+    "InaccessiblePaths=-/run/dbus",
     "UMask=0022",
 )
 

@@ -49,6 +49,9 @@ STRICT: Mapping[str, Any] = MappingProxyType(
         "ProtectSystem": "strict",
         # In a container systemd (257) leaves it writable, with /run/lock for everybody, beside ProtectControlGroups.
         "ReadOnlyPaths": "/run",
+        # systemd tells everybody on the bus what runs in a unit, with all words of its commands, and its Environment=
+        # (org.freedesktop.systemd1(5)): ProtectProc hides the same in /proc. Its own socket is for root alone.
+        "InaccessiblePaths": "-/run/dbus",
         "ProtectHome": True,
         "PrivateTmp": True,
         "PrivateMounts": True,

@@ -36,6 +36,11 @@ _FORK = re.compile(r"\bfork(?:pty)?\(|fork_exec\b|\bposix_spawnp?\b|\b_execute_c
 _MEMORY_CALL = re.compile(r"\bmmap\(|\bmprotect\(|PROT_EXEC")
 # systemd 252 names the path as it mounts it.
 _MOUNTS = r"Failed to set up mount namespacing: (?:/run/systemd/unit-root)?(?P<path>/[^:\n]+): No such file"
+# busctl and systemctl of systemd 252 and 257; libdbus; libraries that try the socket themselves.
+_BUS = (
+    r"(?:Failed to connect to (?:system scope )?bus(?: via local transport)?|/run/dbus/system_bus_socket): "
+    r"(?:Permission denied|Operation not permitted|No such file)|Permission denied: '/(?:var/)?run/dbus/"
+)
 _NO_NETWORK = "this sandbox has no network: set systemd: {hardening: strict}"
 
 
@@ -81,6 +86,16 @@ def _denied(matched: re.Match[str], said: Said) -> str:
         return "ProtectHome hides it: set systemd: {Service: {ProtectHome: read-only}}" if hidden else ""
     own = is_below(path, f"/srv/{said.app}/releases") or is_below(path, f"/srv/{said.app}/current")
     return needs_write(said.app, path, ()) if own else ""
+
+
+def _bus(dummy: re.Match[str], said: Said) -> str:
+    hidden = [path for words in said.service.get("InaccessiblePaths", []) for path in words.split()]
+    others = [path for path in hidden if path.lstrip("-+") != "/run/dbus"]
+    if others == hidden:
+        return ""
+    kept = f"[{', '.join(others)}]" if others else "null"
+    text = "InaccessiblePaths hides the system's D-Bus, which tells of other sites"
+    return f"{text}: set systemd: {{Service: {{InaccessiblePaths: {kept}}}}}"
 
 
 def _missing(matched: re.Match[str], said: Said) -> str:
@@ -205,6 +220,7 @@ RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]], 
         ("sandbox-write-execute", r"SetPermissionsOnExecutableMemoryChunk", _write_execute),
         ("sandbox-read-only", r"Read-only file system: '([^'\n]+)'", _read_only),
         ("sandbox-read-only", r"cannot [a-z ]+ '?(/[^'\n:]+)'?: Read-only file system", _read_only),
+        ("sandbox-bus", _BUS, _bus),
         ("sandbox-denied", r"Permission denied: '(/[^'\n]+)'", _denied),
         ("sandbox-hidden", r"No such file or directory: '(/(?:dev|proc)/[^'\n]+)'", _missing),
         ("sandbox-address-family", r"Address family not supported by protocol", _family),

@@ -72,6 +72,18 @@ CASES: list[tuple[list[str], dict[str, Any], str, str]] = [
     (["OSError: [Errno 30] Read-only file system: 'cache.db'"], {}, "sandbox-read-only", "and write data/cache.db"),
     (["Permission denied: '/srv/blog/current/src/site.db'"], {}, "sandbox-denied", "say shared: [data]"),
     (
+        ["Failed to connect to system scope bus via local transport: Operation not permitted (consider using"],
+        {},
+        "sandbox-bus",
+        "set systemd: {Service: {InaccessiblePaths: null}}",
+    ),
+    (
+        ["FileNotFound: Failed to connect to socket /run/dbus/system_bus_socket: No such file or directory"],
+        {"systemd": {"Service": {"InaccessiblePaths": ["-/run/dbus /mnt/a", "/mnt/b"]}}},
+        "sandbox-bus",
+        "set systemd: {Service: {InaccessiblePaths: [/mnt/a, /mnt/b]}}",
+    ),
+    (
         ["OSError: [Errno 30] Read-only file system: '/opt/data/x'"],
         {"systemd": {"Service": {"ReadWritePaths": ["/srv/blog/shared", "/mnt/a"]}}},
         "sandbox-read-only",
@@ -303,6 +315,8 @@ def test_the_words_of_a_cure_can_be_written_into_the_inventory(
             ["  socket.socket(socket.AF_INET6)", "OSError: [Errno 97] Address family not supported by protocol"],
             {},
         ),
+        (["Failed to connect to bus: Operation not permitted"], {"systemd": {"hardening": "standard"}}),
+        (["Failed to connect to bus: No medium found"], {}),
         (["No usable sandbox!"], {"systemd": {"hardening": "standard"}}),
         (["status=31/SYS"], {}),
         (["RuntimeError: can't start new thread"], {}),

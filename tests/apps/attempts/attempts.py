@@ -17,6 +17,11 @@ import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 HERE = os.path.dirname(os.path.abspath(__file__))
+# The command lines of a unit's processes.
+ASK_SYSTEMD = (
+    *("busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"),
+    *("org.freedesktop.systemd1.Manager", "GetUnitProcesses", "s"),
+)
 RELEASE = os.path.dirname(HERE)
 BASE = os.path.dirname(os.path.dirname(RELEASE))
 
@@ -96,6 +101,7 @@ def attempts(target):
         "b-tmp": lambda: read("/tmp/victim.txt"),
         "b-shm": lambda: read("/dev/shm/victim.txt"),
         "b-command-line": lambda: read(f"{proc}/cmdline"),
+        "b-unit": lambda: run(*ASK_SYSTEMD, f"{b}@{target['release']}.service"),
         "b-proc-environ": lambda: read(f"{proc}/environ"),
         "b-proc-mem": lambda: read(f"{proc}/mem"),
         "b-proc-fd": lambda: os.listdir(f"{proc}/fd"),

@@ -30,6 +30,7 @@ CASES: list[tuple[str, dict[str, Any], str, bool]] = [
     ("cache", {}, f"set env: {{XDG_CACHE_HOME: /srv/{APP}/shared/cache}}", False),
     ("home", {}, "set systemd: {Service: {ProtectHome: read-only}}", True),
     ("device", {}, 'set systemd: {Service: {PrivateDevices: false, DeviceAllow: "/dev/fuse rw"}}', True),
+    ("bus", {}, "set systemd: {Service: {InaccessiblePaths: null}}", True),
     ("meminfo", {}, "set systemd: {Service: {ProcSubset: all}}", True),
     ("interfaces", {}, 'RestrictAddressFamilies: "AF_UNIX AF_INET AF_INET6 AF_NETLINK"', True),
     ("network", ISOLATED, NETWORK, True),
