@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from attacks.__main__ import load
+from attacks.forging import FORGERIES
 from attacks.report import DOCUMENT, RESULT, as_cell, document
 from attacks.table import BROKEN, ERROR, HELD, TABLE, Attack, Field, Seen, run
 from attacks.wire import Answer, answers, unchunked
+from unit.nginx_rendered import TEMPLATES
 
 load()
+
+
+def test_each_header_that_is_kept_from_applications_is_tried() -> None:
+    """nginx refuses a name that is there twice, in whatever case."""
+    lists = vars(TEMPLATES.get_template("site/forwarded.j2").module)
+    names = Counter(name.lower() for name in [*lists["emptied"], *lists["identities"]])
+    assert set(names.values()) == {1}
+    assert set(names) <= {name.lower() for name in FORGERIES}
+    assert {"remote-email", "x-authentik-username", "client-cert", "fly-client-ip"} <= set(names)
+    assert "x-http-method-override" not in names, "whoever may choose the method may say it so"
 
 
 def test_the_document_is_what_the_report_makes_of_the_stored_run() -> None:
