@@ -77,6 +77,32 @@ def large(field: Field) -> Seen:
     return Seen(str(answer), answer.status == 403)
 
 
+def _untyped(site: Site, target: str, body: str, chunked: bool) -> Answer:
+    """A request whose body has no type."""
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    sent = (f"{len(body):x}\r\n{body}\r\n" * bool(body) + "0\r\n\r\n") if chunked else body
+    lines = [f"POST {target} HTTP/1.1", f"Host: {site.host}", "Connection: close", length, "", sent]
+    return site.one("\r\n".join(lines).encode(), seconds=20)
+
+
+def _nobody_says_what(target: str, chunked: bool) -> Try:
+    def try_it(field: Field) -> Seen:
+        body = json.dumps({"q": PAYLOADS["SQL injection"]})
+        got = [_untyped(field[name], target, body, chunked) for name in ("guard", "watch", "mirror")]
+        statuses = [answer.status for answer in (*got, _untyped(field["guard"], target, "", chunked))]
+        return Seen(", ".join(map(str, statuses)), statuses == [400, 200, 200, 200])
+
+    return try_it
+
+
+for _words, _target, _chunked in (
+    ("a body without a Content-Type", "/form", False),
+    ("a body without a Content-Type, in chunks", "/form", True),
+    ("a body without a Content-Type, in chunks, passed on unbuffered", "/unbuffered", True),
+):
+    add("firewall for requests", _words, "400 in block mode; without a body 200", _nobody_says_what(_target, _chunked))
+
+
 @attack("firewall for requests", "a body over max_body", "413")
 def too_large(field: Field) -> Seen:
     answer = posted(field["guard"], "text/plain", "x" * 300_000)

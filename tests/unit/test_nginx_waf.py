@@ -51,6 +51,13 @@ def test_a_location_with_larger_bodies_counts() -> None:
     assert "SecRequestBodyLimit 9437184\n" in rules({"mode": "block"}, locations={"/up": {"max_body": "9m"}})
 
 
+def test_a_body_without_a_type_is_refused_once_it_is_there() -> None:
+    """HTTP/2 and chunks say no length in the head, so the body's own counts; no rule of Debian's has the number."""
+    (rule, chained) = rules({"mode": "block"}).partition("id:1007,")[2].splitlines()[:2]
+    assert rule.startswith("phase:2,t:none,chain,log,deny,status:400,")
+    assert chained.strip() == 'SecRule REQUEST_BODY_LENGTH "@gt 0" "t:none"'
+
+
 def test_nothing_of_a_request_is_logged_unless_details_are_wanted() -> None:
     silent, told = rules({"mode": "detect"}), rules({"mode": "detect", "details": True})
     assert 'SecDefaultAction "phase:2,nolog,' in silent

@@ -71,6 +71,7 @@ APPS: dict[str, dict[str, Any]] = {
     "guard": {
         "nginx": {
             "max_body": "256k",
+            "locations": {"/unbuffered": {"request_buffering": False}},
             "waf": {"mode": "block", "exclusions": [{"rule": 942100, "path": "/search", "argument": "q"}]},
         }
     },
