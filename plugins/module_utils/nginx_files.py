@@ -20,9 +20,9 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_pages impo
     PLACE,
     error_pages,
     redirects,
-    rewrites,
     text_files,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_rewrites import rewrites, unresolved
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import listens, tls_files, tls_view, with_hsts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import DIRECTORY as WAF
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import used, waf_files
@@ -140,6 +140,7 @@ def _pages(name: str, site: Entry) -> dict[str, Any]:
         "intercept_errors": site["intercept_errors"],
         "redirects": redirects(site),
         "rewrites": rewrites(site),
+        "unresolved": unresolved(site),
     }
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_rewrites import rewrite_faults
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import below, quoted, url_fault
 
 Entry = Mapping[str, Any]
@@ -23,7 +24,6 @@ _NO_PAGE = frozenset({"444", "499"})
 _TARGET = re.compile(
     r"(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)?(/[A-Za-z0-9._~!&'()*+,=:@%/-]*)?([?#][A-Za-z0-9._~!&'()*+,=:@%/?#-]*)?"
 )
-_REPLACEMENT = re.compile(r"(/|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/)([A-Za-z0-9._~!&'()*+,=:@%/?-]|\$[1-9])*")
 
 
 def page_faults(site: Entry, static: Collection[str]) -> Faults:
@@ -59,7 +59,7 @@ def redirect_faults(site: Entry, taken: Collection[str]) -> Faults:
             yield key, "is a static path, a location or a path of basic_auth.except too: decide who answers"
         yield from _target_faults(key, url, redirect)
     for index, rewrite in enumerate(site["rewrites"]):
-        yield from _rewrite_faults(f"rewrites[{index}]", rewrite)
+        yield from rewrite_faults(f"rewrites[{index}]", rewrite)
 
 
 def _target_faults(key: str, url: str, redirect: Entry) -> Faults:
@@ -78,27 +78,6 @@ def _target_faults(key: str, url: str, redirect: Entry) -> Faults:
             )
     elif to == url:
         yield f"{key}.to", "leads to itself"
-
-
-def _rewrite_faults(key: str, rewrite: Entry) -> Faults:
-    pattern, to = rewrite["match"], rewrite["to"]
-    groups = 0
-    if not pattern.startswith("^/") or not pattern.isascii() or not pattern.isprintable():
-        yield f"{key}.match", f"{pattern!r} does not begin with '^/' or has more than printable ASCII characters"
-    elif "(?<" in pattern.replace("(?<=", "").replace("(?<!", "") or "(?P<" in pattern:
-        yield f"{key}.match", "names a group, which would be a variable of nginx: use $1 to $9"
-    else:
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            yield f"{key}.match", f"{pattern!r} is no regular expression: {error}"
-            return
-    if not _REPLACEMENT.fullmatch(to) or to.startswith("//"):
-        yield f"{key}.to", f"{to!r} is neither a path nor a URL of http or https, with $1 to $9 for the groups of match"
-    elif used := [number for number in re.findall(r"\$([1-9])", to) if int(number) > groups]:
-        yield f"{key}.to", f"has ${used[0]}, but match has {groups} group{'' if groups == 1 else 's'}"
-    elif not to.startswith("/") and not rewrite.get("status"):
-        yield f"{key}.status", "is missing: another address is a redirect, so write 301 or 302"
 
 
 def text_files(name: str, site: Entry) -> dict[str, str]:
@@ -145,18 +124,3 @@ def redirects(site: Entry) -> list[dict[str, str]]:
             line = f"return {status} {quoted(to + rest)};"
         found.append({"match": f"^~ {url}" if url.endswith("/") else f"= {url}", "line": line})
     return found
-
-
-def rewrites(site: Entry) -> list[str]:
-    """Return what follows the word rewrite, in the order of the list."""
-    kinds = {301: "permanent", 302: "redirect"}
-    return [
-        f"{quoted(_of_this_host(item))} {quoted(item['to'])} {kinds.get(item.get('status'), 'last')}"
-        for item in site["rewrites"]
-    ]
-
-
-def _of_this_host(rewrite: Entry) -> str:
-    """Return the expression; where a group may come first in a redirect, no path with a backslash fits."""
-    match = str(rewrite["match"])
-    return rf"^(?![^\\]*\\)(?:{match})" if rewrite.get("status") and rewrite["to"].startswith("/$") else match

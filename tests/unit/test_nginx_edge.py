@@ -88,6 +88,7 @@ def faults(entry: dict[str, Any]) -> dict[str, str]:
         ({"redirects": {"/a/": {"to": "/a/b/"}}}, "redirects./a/.to"),
         ({"redirects": {"/a/": {"to": "/b/", "status": 308}}}, "redirects./a/.status"),
         ({"rewrites": [{"match": "/x", "to": "/y"}]}, "rewrites[0].match"),
+        ({"rewrites": [{"match": "^/x(.*)$", "to": "/$1"}]}, "rewrites[0].match"),
         ({"rewrites": [{"match": "^/x(", "to": "/y"}]}, "rewrites[0].match"),
         ({"rewrites": [{"match": "^/(?<host>.*)", "to": "/y"}]}, "rewrites[0].match"),
         ({"rewrites": [{"match": "^/x\n", "to": "/y"}]}, "rewrites[0].match"),
@@ -399,6 +400,57 @@ def test_addresses_that_lead_elsewhere() -> None:
     assert kept < text.index('rewrite "^/u/'), "a rewrite of every path would take nginx's own places with it"
 
 
+@pytest.mark.parametrize(
+    ("match", "to", "status", "made", "better"),
+    [
+        ("^/rq(.*)$", "/$1", 302, "//x", "^/rq/(.*)$"),
+        ("^/app(.*)$", "/$1", None, "//x", "^/app/(.*)$"),
+        ("^/(?:de|en)-?(.*)$", "/$1", 301, "//x", "^/(?:de|en)-?/(.*)$"),
+        ("^/v([0-9]{2})[a-z]+(.+)\\.html$", "/$2", 301, "//x", "^/v([0-9]{2})[a-z]+/(.+)"),
+        ("^/x([a-z]*)/(.*)$", "/$1/$2", 302, "//", "^/x/([a-z]*)/(.*)$"),
+        ("^/old(/.*)$", "/$1", 301, "//", "no group may begin with a slash"),
+    ],
+)
+def test_a_rewrite_that_would_make_two_slashes_is_refused(
+    match: str, to: str, status: int | None, made: str, better: str
+) -> None:
+    found = faults({"rewrites": [{"match": match, "to": to, **({"status": status} if status else {})}]})
+    assert set(found) == {"rewrites[0].match"}
+    assert f"makes '{made}" in found["rewrites[0].match"]
+    assert better in found["rewrites[0].match"]
+
+
+@pytest.mark.parametrize(
+    ("match", "to", "status"),
+    [
+        ("^/rq/(.*)$", "/$1", 302),
+        ("^/rp/?(.*)$", "/$1", 301),
+        ("^/u([0-9]+)$", "/users/$1", None),
+        ("^/v([0-9])/([a-z]+)$", "/$1/$2", 301),
+        ("^/docs(/.*)?$", "/manual$1", None),
+        ("^/op-(.*)$", "/inner/open/$1", None),
+        ("^/old(.*)$", "/new/$1", 301),
+        ("^/op-([^/].*)$", "/$1", 302),
+        ("^/(?:b/|c/)(.*)$", "/$1", None),
+        ("^/[/](.*)$", "/x$1", None),
+        ("^/(/.*)$", "/oops$1", None),
+    ],
+)
+def test_a_rewrite_that_makes_what_is_meant_is_not(match: str, to: str, status: int | None) -> None:
+    assert faults({"rewrites": [{"match": match, "to": to, **({"status": status} if status else {})}]}) == {}
+
+
+def test_what_a_rewrite_made_is_looked_at_in_every_place_but_nginxs_own() -> None:
+    """The server block would be too early: the flag last ends its directives."""
+    entry: dict[str, Any] = {"aliases": {"/static": ["/srv/a", "/srv/b"]}, "locations": {"/x": {}}}
+    text = site({**entry, "rewrites": [{"match": "^/a-(.*)$", "to": "/x/$1"}]})
+    line = 'rewrite "//|/[.][.]?(?:/|$)" //unresolved last;'
+    assert [line in block(text, place) for place in ("/", "/x", "^~ /static/")] == [True] * 3
+    assert line not in block(text, "^~ //next/static/")
+    assert "internal;" in block(text, "= //unresolved")
+    assert line not in site({**entry, "rewrites": [{"match": "^/a-(.*)$", "to": "/x/$1", "status": 301}]})
+
+
 def as_nginx_reads(word: str) -> str:
     """A quoted word without its quotes (ngx_conf_read_token)."""
     return re.sub(r"\\([\\\"])", r"\1", word.strip('"'))
@@ -415,6 +467,11 @@ def as_nginx_reads(word: str) -> str:
         ({"rewrites": [{"match": "^/old/(.*)$", "to": "/$1", "status": 301}]}, "/old/\\evil.test", None),
         ({"rewrites": [{"match": "^/a$|^/old/(.*)$", "to": "/$1", "status": 302}]}, "/old/\\evil.test", None),
         ({"rewrites": [{"match": "^/old/(.*)$", "to": "/$1"}]}, "/old/\\evil.test", "/\\evil.test"),
+        ({"rewrites": [{"match": "^/old/?(.*)$", "to": "/$1", "status": 301}]}, "/old/evil.test", "/evil.test"),
+        ({"rewrites": [{"match": "^/(?=o)old(.*)$", "to": "/$1", "status": 301}]}, "/old/evil.test", None),
+        ({"rewrites": [{"match": "^/(?=o)old([a-z]*|/.*)/x$", "to": "/$1", "status": 301}]}, "/old/evil.test/x", None),
+        ({"rewrites": [{"match": "^/(?=o)old([a-z]*)/x$", "to": "/$1/x", "status": 301}]}, "/old/x", None),
+        ({"rewrites": [{"match": "^/(?=o)old([a-z]*)/x$", "to": "/$1/x", "status": 301}]}, "/oldie/x", "/ie/x"),
     ],
 )
 def test_no_redirect_leads_to_a_host_that_the_visitor_chose(

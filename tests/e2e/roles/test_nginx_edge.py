@@ -217,6 +217,35 @@ def test_a_rewrite_is_seen_by_the_application_alone(edge: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        # The application would take each for /admin/x.
+        ("/app/admin/x", 400),
+        ("/app../admin/x", 400),
+        ("/part-../admin/x", 400),
+        ("/part-/x", 400),
+        ("/part-.", 400),
+        ("/part-x", 403),
+        ("/appadmin/x", 403),
+        ("/pics-/site.css", 400),
+        ("/pics-../static/site.css", 400),
+        ("/pics-site.css", 200),
+        ("/pics-site-1.css", 200),
+        ("/pics-none.css", 404),
+        ("/appu/x", 200),
+    ],
+)
+def test_no_guard_is_passed_by_what_a_rewrite_puts_together(edge: Site, target: str, status: int) -> None:
+    assert ask(edge, target).status == status
+
+
+def test_no_rewrite_leads_to_a_host_that_the_visitor_chose(edge: Site) -> None:
+    assert seen(edge, "/movedevil.test")["location"] == ["/evil.test"]
+    for target in ("/moved/evil.test", "/moved%2fevil.test", "/moved%5cevil.test", "/moved//evil.test"):
+        assert "location" not in seen(edge, target), target
+
+
+@pytest.mark.parametrize(
     ("target", "cache"),
     [
         ("/static/site.55e7cbb9.css", "public, max-age=31536000, immutable"),
