@@ -24,6 +24,8 @@ HTPASSWD = "/etc/nginx/htpasswd"
 # ngx_http_limit_req_module counts in thousandths of a request a second, in 32 bits.
 _RATE_MAX = 100_000
 _BURST_MAX = 100_000
+# Files that come with some pages.
+_PAGES = 200
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 # What crypt(3) of Debian 12 and 13 reads, and apr1, which nginx has itself.
 _HASH = re.compile(r"\$(6|5|y|7|gy|2[aby]|apr1)\$[A-Za-z0-9./$=,]{8,200}")
@@ -96,6 +98,20 @@ def zone(name: str, url: str, limit: Entry) -> dict[str, Any]:
     place = f"_at_{identifier(url)}" if url else ""
     rate = f"{limit['rate']}r/{limit['per'][0]}"
     return {"name": f"nginx_sites_{identifier(name)}{place}", "rate": rate, "burst": limit["burst"]}
+
+
+def guesses(name: str, site: Entry) -> dict[str, Any]:
+    """Return ``variable`` and the zone of requests with a password for files, for a site that limits others.
+
+    A page brings many files with it, for each of which a browser sends the password, so this is wider than the limit
+    of the site; without one each guess would be free.
+    """
+    limit = site.get("rate_limit")
+    if not limit or not site.get("basic_auth"):
+        return {}
+    wider = {**limit, "rate": min(10 * limit["rate"], _RATE_MAX), "burst": max(10 * limit["burst"], _PAGES)}
+    made = zone(name, "", wider)
+    return {**made, "name": f"{made['name']}_guesses", "variable": f"$nginx_sites_guesses_{identifier(name)}"}
 
 
 def address_lines(location: Entry) -> list[str]:

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import nginx_transfer as transfer
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access import htpasswd, htpasswd_path, zone
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access import (
+    guesses,
+    htpasswd,
+    htpasswd_path,
+    zone,
+)
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_headers import Headers, default_maps
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_locations import (
     alias_views,
@@ -103,6 +108,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "includes": site["includes"],
         "locations": location_views(site, headers.lines, zones),
         "zones": list(zones.values()),
+        "guesses": guesses(name, site),
         "visitor": f"$nginx_sites_visitor_{variable}",
         "headers": own_headers,
         "header_maps": headers.maps,

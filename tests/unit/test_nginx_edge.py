@@ -382,6 +382,27 @@ def test_a_page_that_is_refused_itself_is_not_asked_for_again_and_again() -> Non
     assert told(free, "^~ /static/") == ["401", "403", "405"]
 
 
+def test_guesses_of_a_password_at_files_are_limited_too() -> None:
+    entry: dict[str, Any] = {
+        "aliases": {"/static": "/srv/a", "/media": ["/srv/b", "/srv/c"], "/free": "/srv/d"},
+        "basic_auth": {"users": {"a": "b"}, "except": ["/free/"]},
+    }
+    text = site({**entry, "rate_limit": {"rate": 5, "per": "minute", "burst": 3}})
+    assert "limit_req_zone $nginx_sites_guesses_x zone=nginx_sites_x_guesses:10m rate=50r/m;" in text
+    assert 'map $http_authorization $nginx_sites_guesses_x {\n    default $nginx_sites_visitor_x;\n    "" "";' in text
+    line = "limit_req zone=nginx_sites_x_guesses burst=200 nodelay;"
+    assert [line in block(text, f"^~ {url}/") for url in ("/static", "/media", "//next/media", "/free")] == [
+        *[True] * 3,
+        False,
+    ]
+    assert line not in block(text, "/")
+    wide = site({**entry, "rate_limit": {"rate": 20_000, "burst": 50}})
+    assert "rate=100000r/s;" in wide
+    assert "guesses burst=500 nodelay" in wide
+    for without in (entry, {"aliases": entry["aliases"], "rate_limit": {"rate": 5}}):
+        assert "guesses" not in site(without)
+
+
 def test_addresses_that_lead_elsewhere() -> None:
     text = site({
         "redirects": {

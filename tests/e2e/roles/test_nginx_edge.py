@@ -146,6 +146,19 @@ def test_only_who_knows_the_word_gets_in(host: Any, locked: Site) -> None:
     assert "canary" not in file.content_string
 
 
+def test_guesses_are_limited_at_files_as_well(host: Any) -> None:
+    site = published_site(host, "guessed.test")
+    # More than come with a page.
+    assert {ask(site, "/static/site.css", login("anna", "annas-word")).status for dummy in range(60)} == {200}
+    statuses = [ask(site, "/static/site.css", login("anna", f"guess-{number}")).status for number in range(160)]
+    assert statuses[:130] == [401] * 130
+    assert statuses[-1] == 429
+    assert ask(site, "/static/none", login("anna", "annas-word")).status == 429
+    # Nobody's guess.
+    assert ask(site, "/static/site.css").status == 401
+    assert ask(site, "/media/cat.55e7cbb9.css", login("anna", "guess")).status == 200
+
+
 def test_a_word_is_in_no_log_and_stays_the_same(host: Any) -> None:
     entry = {"server_names": ["secret.test"], "upstream": "127.0.0.1:8601"}
     sites = {"secret": {**entry, "basic_auth": {"users": {"anna": WORD}}}}
