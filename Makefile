@@ -34,8 +34,8 @@ sanity: ## ansible-test sanity, every test
 	@tests/bootstrap lint
 	tests/sanity
 
-scenario: ## One scenario: S=name; KEEP=1 leaves its hosts up, STEP=converge runs one step of molecule
-	@test -n "$(S)" || { echo "which one? S=$$(ls molecule | paste -sd'|')"; exit 2; }
+scenario: ## One scenario: S=name; KEEP=1 leaves its hosts up and uses them again, STEP=converge runs one step of molecule
+	@test -n "$(S)" || { echo "which one? S=$$(python3 tests/run.py --list | paste -sd'|')"; exit 2; }
 	@tests/bootstrap hosts browser
 	@$(RUN) $(if $(KEEP),--keep) $(if $(STEP),--step $(STEP)) $(S)
 

@@ -1,4 +1,5 @@
-"""Runs what proves the project, two jobs at a time: `python tests/run.py [--jobs N] [--keep] JOB...`.
+"""Runs what proves the project, two jobs at a time: `python tests/run.py [--jobs N] [--keep] JOB...`; `--list` says
+which scenarios there are.
 
 A job is `lint`, `sanity`, `unit`, the name of a scenario, or `scenarios` for all of them. A scenario is a folder of
 molecule/, or one of tests/e2e/ alone, whose tests boot their own hosts. A job's output goes to
@@ -81,13 +82,17 @@ def command_of(job: str, keep: bool) -> list[str]:
     return ["molecule", "test", "-s", job, f"--destroy={'never' if keep else 'always'}"]
 
 
-def environment(job: str) -> dict[str, str]:
-    """The environment of a job: this interpreter's tools first, and molecule without borders, colours or old state."""
+def environment(job: str, keep: bool) -> dict[str, str]:
+    """The environment of a job: this interpreter's tools first, and molecule without borders, colours or old state.
+
+    TEST_KEEP is for the scenarios that boot their own hosts (tests/e2e/machine.py).
+    """
     tools = str(Path(sys.executable).parent)
     return {
         **os.environ,
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
         "FLASKWORKS_REPORT": str(LOGS / f"{job}.jsonl"),
+        "TEST_KEEP": "1" if keep else "",
         "ANSIBLE_HOME": str(ROOT / ".ansible"),
         "MOLECULE_COMMAND_BORDERS": "false",
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
@@ -109,12 +114,12 @@ def clean(job: str, env: dict[str, str]) -> None:
 
 
 def run_job(job: str, keep: bool) -> Outcome:
-    env = environment(job)
+    env = environment(job, keep)
     report = Path(env["FLASKWORKS_REPORT"])
     report.unlink(missing_ok=True)
     started = time.monotonic()
     print(f"... {job}", flush=True)
-    if job not in TARGETS:
+    if job not in TARGETS and not keep:
         clean(job, env)
     with (LOGS / f"{job}.log").open("wb") as log:
         code = subprocess.run(
@@ -135,22 +140,37 @@ def show(outcome: Outcome) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("jobs", nargs="+", metavar="JOB")
+    parser.add_argument("jobs", nargs="*", metavar="JOB")
+    parser.add_argument("--list", action="store_true", help="print the names of the scenarios")
     parser.add_argument("--jobs", dest="workers", type=int, default=2, metavar="N", help="jobs at a time (default 2)")
-    parser.add_argument("--keep", action="store_true", help="leave the hosts of the scenarios up")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        default=bool(os.environ.get("TEST_KEEP")),
+        help="leave the hosts of the scenarios up, and use those again that an earlier run left",
+    )
     parser.add_argument(
         "--step", metavar="STEP", help="only this step of molecule, of one scenario: converge, verify..."
     )
     args = parser.parse_args()
     known = scenarios()
+    if args.list:
+        print("\n".join(known))
+        return 0
+    if not args.jobs:
+        parser.error("no job given")
     jobs = list(dict.fromkeys(name for job in args.jobs for name in (known if job == "scenarios" else [job])))
     unknown = [job for job in jobs if job not in (*TARGETS, *known)]
     if unknown:
         parser.error(f"no such job: {', '.join(unknown)}; there are {', '.join((*TARGETS, *known))}")
+    if args.step and (without := [job for job in jobs if not has_playbooks(job)]):
+        parser.error(f"{', '.join(without)} has no steps: molecule has none of its playbooks")
+    if args.step and len(jobs) > 1:
+        parser.error("--step is for one scenario")
     LOGS.mkdir(parents=True, exist_ok=True)
     if args.step:
         os.chdir(ROOT)
-        os.execvpe("molecule", ["molecule", args.step, "-s", jobs[0]], environment(jobs[0]))
+        os.execvpe("molecule", ["molecule", args.step, "-s", jobs[0]], environment(jobs[0], args.keep))
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(max_workers=args.workers) as pool:
         for future in as_completed([pool.submit(run_job, job, args.keep) for job in jobs]):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from e2e.machine import keep
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
@@ -261,16 +262,11 @@ def descendants(pid: int) -> list[int]:
 def story(
     name: str, debian: str, folder: Path, collections: Path | None = None, before: str = "true"
 ) -> Iterator[Story]:
-    """A host with the site live, gone afterwards unless STORY_KEEP is set."""
+    """A host with the site live, gone afterwards unless TEST_KEEP is set."""
     made = Story(name, debian, folder, collections)
     try:
         made.up(before)
         yield made
     finally:
-        if not os.environ.get("STORY_KEEP"):
+        if not keep():
             made.down()
-
-
-def debians(usual: str = "13") -> Sequence[str]:
-    """The releases of Debian on which a story is told."""
-    return os.environ.get("STORY_DEBIAN", usual).split(",")

@@ -15,13 +15,14 @@ import pytest
 import testinfra
 import yaml
 from e2e.articles.articles import inventory_variables
+from e2e.machine import debians, keep
 from e2e.support import ROOT, Run, play
 
 PORTS = ("80", "81", "82")
 HOSTS = [sys.executable, str(ROOT / "tests/hosts/hosts.py")]
 
 
-@pytest.fixture(scope="session", params=os.environ.get("ARTICLES_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def first_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Run]]:
     """testinfra's view of the host, as root, and what site.yml said when it brought it up."""
     folder = tmp_path_factory.mktemp("articles")
@@ -31,7 +32,7 @@ def first_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     (folder / "group_vars").mkdir()
     variables = {**inventory_variables(), "sites": str(ROOT / "tests/apps"), "flask_apps_build_env": index}
     (folder / "group_vars" / "flask_hosts.yml").write_text(yaml.safe_dump(variables))
-    if not os.environ.get("ARTICLES_KEEP"):
+    if not keep():
         subprocess.run([*HOSTS, "down", "--name", name], check=False, capture_output=True)
     published = [word for port in PORTS for word in ("--publish", port)]
     up = ["up", "--name", name, "--debian", request.param, *published, "--inventory", str(inventory)]
@@ -42,7 +43,7 @@ def first_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     run = play(host, "site.yml")
     play(host, "tests/articles/by_roles.yml", "-e", json.dumps({"python_venvs_env": index}))
     yield host, run
-    if not os.environ.get("ARTICLES_KEEP"):
+    if not keep():
         subprocess.run([*HOSTS, "down", "--name", name], check=True)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import STEPS
-from e2e.story import DOMAIN, ROOT, Story, debians, end, story
+from e2e.machine import debians
+from e2e.story import DOMAIN, ROOT, Story, end, story
 from e2e.visitors import Load
 
 PATCH = """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from e2e.story import Story, debians, story
+from e2e.machine import debians
+from e2e.story import Story, story
 
 
 @pytest.fixture(scope="module", params=debians())

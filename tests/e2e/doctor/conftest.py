@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.machine import debians, keep
 from e2e.status.conftest import Done, Machine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,17 +111,17 @@ class Patient(Machine):
 def booted(debian: str, folder: Path) -> Iterator[Patient]:
     name, inventory = f"doctor{debian}", folder / "hosts.yml"
     base = [sys.executable, str(HOSTS)]
-    keep = bool(os.environ.get("DOCTOR_TEST_KEEP"))
-    if not keep:
+    kept = keep()
+    if not kept:
         subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
     up = ["up", "--name", name, "--debian", debian, "--publish", "80", "--inventory", str(inventory)]
     subprocess.run([*base, *up], check=True)
     yield Patient(name, inventory, folder)
-    if not keep:
+    if not kept:
         subprocess.run([*base, "down", "--name", name], check=True)
 
 
-@pytest.fixture(scope="session", params=os.environ.get("DOCTOR_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     """A host on which nothing is installed yet."""
     for patient in booted(request.param, tmp_path_factory.mktemp("host")):

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.machine import debians, keep
 from e2e.status.conftest import HOSTS, ROOT, Machine
 
-DEBIANS = os.environ.get("EDGE_TEST_DEBIAN", "12,13").split(",")
-KEEP = bool(os.environ.get("EDGE_TEST_KEEP"))
+DEBIANS = debians("12,13")
+KEEP = keep()
 # Where the results of a run are kept, for docs/attacks.md.
 STORE = os.environ.get("EDGE_TEST_STORE", "")
 PORTS = [22, 80, 443]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+from e2e.machine import debians, keep
 from e2e.releases.conftest import HOSTS, PREPARE, ROOT, Host, Run
 
 SPEC = entry_points("flask_apps")
@@ -126,7 +127,7 @@ def hashed(wheels: Path) -> str:
     return "".join(lines)
 
 
-@pytest.fixture(scope="session", params=os.environ.get("RELEASE_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("host")
     name, inventory = f"environments{request.param}", folder / "hosts.yml"
@@ -140,5 +141,5 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     server = "cat > /opt/index.py && systemd-run --quiet --unit=private-index python3 /opt/index.py"
     host.root(server, INDEX_SERVER % PASSWORD)
     yield Place(host, folder, request.param)
-    if not os.environ.get("RELEASE_TEST_KEEP"):
+    if not keep():
         subprocess.run([*base, "down", "--name", name], check=True)

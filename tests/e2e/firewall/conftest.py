@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e.machine import debians, keep
 from hosts.engine import find_engine
 from hosts.hosts import get_host, wait_booted
 
@@ -174,11 +175,11 @@ def _inventories(folder: Path) -> dict[int, Path]:
     return found
 
 
-@pytest.fixture(scope="session", params=os.environ.get("FIREWALL_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("hosts")
     names = {"firewall13": "target", "firewall-outside": "outside"}
-    for name in names if not os.environ.get("FIREWALL_TEST_KEEP") else ():
+    for name in names if not keep() else ():
         subprocess.run([*HOSTS, "down", "--name", name], check=False, capture_output=True)
     publish = ["--publish", "80", "--publish", str(SSH_PORT)]
     for name, role in names.items():
@@ -190,7 +191,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     script = base64.b64encode((ROOT / "tests" / "scan.py").read_bytes()).decode()
     made.outside(f"echo {script} | base64 -d > /root/scan.py")
     yield made
-    if os.environ.get("FIREWALL_TEST_KEEP"):
+    if keep():
         # They are used again, and hosts.py looks for them on the usual port.
         made.root("ufw disable; rm /etc/ssh/sshd_config.d/port.conf; systemctl restart ssh")
     else:

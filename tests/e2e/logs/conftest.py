@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.machine import debians, keep
 from e2e.status.conftest import HOSTS, Machine
 
 HOSTILE = Path(__file__).resolve().parents[2] / "hostile.py"
@@ -96,13 +97,13 @@ class Logged(Machine):
         return int(self.root(f"cat {path} | wc -l"))
 
 
-@pytest.fixture(scope="session", params=os.environ.get("LOGS_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
     """The host with all applications live."""
     folder = tmp_path_factory.mktemp("host")
     name, inventory = f"logs{request.param}", folder / "hosts.yml"
     base = [sys.executable, str(HOSTS)]
-    kept = os.environ.get("LOGS_TEST_KEEP")
+    kept = keep()
     if not kept:
         subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
     up = ["up", "--name", name, "--debian", request.param, "--inventory", str(inventory)]

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import testinfra
 import yaml
+from e2e.machine import debians, folder_of, keep
 from e2e.support import ROOT, Run, Site, play, published_site
 
-NAME = "maintenance13"
 # As long as a name may be: nginx's variables bear it.
 APP = "blog-of-the-people-next-door-12"
 PLAYBOOK = "playbooks/maintenance.yml"
@@ -72,13 +72,14 @@ def site(source: Path, name: str, **keys: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@pytest.fixture(scope="session", params=debians())
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """testinfra's view of the host, as root."""
-    folder = tmp_path_factory.mktemp("maintenance")
+    name = f"maintenance{request.param}"
+    folder = folder_of(name, tmp_path_factory)
     source = folder / "hello"
-    shutil.copytree(ROOT / "tests/apps/hello", source)
-    (source / "static").mkdir()
+    shutil.copytree(ROOT / "tests/apps/hello", source, dirs_exist_ok=True)
+    (source / "static").mkdir(exist_ok=True)
     (source / "static" / "site-1.css").write_text("body {}\n")
     apps = {
         # The test is the proxy in front of it when it asks from the host itself.
@@ -86,20 +87,20 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         # Known, but not live on any host.
         "wiki": site(source, "wiki"),
     }
-    (folder / "group_vars").mkdir()
+    (folder / "group_vars").mkdir(exist_ok=True)
     chosen = "{{ apps | dict2items | rejectattr('key', 'in', left_out | default([])) | items2dict }}"
     variables = {"flask_apps_firewall": False, "apps": apps, "flask_apps": chosen}
     (folder / "group_vars" / "flask_hosts.yml").write_text(yaml.safe_dump(variables))
     base, inventory = [sys.executable, str(ROOT / "tests/hosts/hosts.py")], folder / "hosts.yml"
-    if not os.environ.get("MAINTENANCE_TEST_KEEP"):
-        subprocess.run([*base, "down", "--name", NAME], check=False, capture_output=True)
-    up = ["up", "--name", NAME, "--debian", "13", "--publish", "80", "--inventory", str(inventory)]
+    if not keep():
+        subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
+    up = ["up", "--name", name, "--debian", request.param, "--publish", "80", "--inventory", str(inventory)]
     subprocess.run([*base, *up], check=True, stdin=subprocess.DEVNULL)
     os.environ["ANSIBLE_BECOME"] = "true"
     os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
-    yield testinfra.get_host(f"ansible://{NAME}", ansible_inventory=str(inventory))
-    if not os.environ.get("MAINTENANCE_TEST_KEEP"):
-        subprocess.run([*base, "down", "--name", NAME], check=True)
+    yield testinfra.get_host(f"ansible://{name}", ansible_inventory=str(inventory))
+    if not keep():
+        subprocess.run([*base, "down", "--name", name], check=True)
 
 
 @pytest.fixture(scope="session")

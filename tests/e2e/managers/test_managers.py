@@ -1,6 +1,6 @@
 """Promise: systemd, supervisor and cron run the same application, and it moves between them without losing a request.
 
-One story on one host: systemd, then supervisor, then cron, and back. STORY_DEBIAN chooses the releases of Debian.
+One story on one host: systemd, then supervisor, then cron, and back. TEST_DEBIAN chooses the releases of Debian.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from e2e.story import DOMAIN, REPOSITORY, Run, Story, debians, story
+from e2e.machine import debians
+from e2e.story import DOMAIN, REPOSITORY, Run, Story, story
 from e2e.visitors import Load
 
 SUFFIXES = {"systemd": "service", "supervisor": "conf", "cron": "cron"}

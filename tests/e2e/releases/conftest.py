@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e.machine import debians, keep
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
@@ -160,7 +161,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-@pytest.fixture(scope="session", params=os.environ.get("RELEASE_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def bare_machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host on which nothing is installed yet."""
     folder = tmp_path_factory.mktemp("host")
@@ -169,7 +170,7 @@ def bare_machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
     subprocess.run([*base, "up", "--name", name, "--debian", request.param, "--inventory", str(inventory)], check=True)
     yield Host(inventory, folder)
-    if not os.environ.get("RELEASE_TEST_KEEP"):
+    if not keep():
         subprocess.run([*base, "down", "--name", name], check=True)
 
 

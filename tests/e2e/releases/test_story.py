@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from e2e.story import BAD, DOMAIN, Story, debians, story
+from e2e.machine import debians
+from e2e.story import BAD, DOMAIN, Story, story
 from e2e.visitors import Load
 
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e.machine import debians, keep
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = [sys.executable, str(ROOT / "tests" / "hosts" / "hosts.py")]
 SITE = ROOT / "tests" / "apps" / "attempts"
-DEBIANS = os.environ.get("SANDBOX_TEST_DEBIAN", "12,13").split(",")
+DEBIANS = debians("12,13")
 # Application -> what is said of it beside what all have.
 KINDS: dict[str, dict[str, Any]] = {
     "off": {"systemd": {"hardening": False}},
@@ -160,7 +161,7 @@ class Hosts:
     def up(self) -> None:
         for debian in DEBIANS:
             name, made = f"sandbox{debian}", self.folder / f"made{debian}.yml"
-            if not os.environ.get("SANDBOX_TEST_KEEP"):
+            if not keep():
                 subprocess.run([*HOSTS, "down", "--name", name], check=True, capture_output=True)
             up = ["up", "--name", name, "--debian", debian, "--publish", "80", "--inventory", str(made)]
             subprocess.run([*HOSTS, *up], check=True, stdin=subprocess.DEVNULL)
@@ -191,7 +192,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
             " && chown a-strict /opt/mine && echo x > /home/anybody/readable && chmod 0666 /dev/fuse"
         )
     yield made
-    if not os.environ.get("SANDBOX_TEST_KEEP"):
+    if not keep():
         made.down()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from e2e.machine import debians, keep
 from e2e.servers.site import Site, write_requirements
-from e2e.story import DOMAIN, debians
+from e2e.story import DOMAIN
 from e2e.visitors import Load
 from unit.served import FIELDS
 
@@ -37,7 +37,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         made.up()
         yield made
     finally:
-        if not os.environ.get("STORY_KEEP"):
+        if not keep():
             made.down()
 
 

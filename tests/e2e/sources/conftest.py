@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
+from e2e.machine import debians, keep
 from e2e.releases.conftest import HOSTS, PREPARE, Host, Run
 
 SPEC = entry_points("flask_apps")
@@ -129,7 +129,7 @@ def key_pair(folder: Path, name: str) -> tuple[str, str]:
     return path.read_text(), path.with_suffix(".pub").read_text()
 
 
-@pytest.fixture(scope="session", params=os.environ.get("RELEASE_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def sources(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
     folder = tmp_path_factory.mktemp("host")
     name, inventory = f"sources{request.param}", folder / "hosts.yml"
@@ -150,5 +150,5 @@ def sources(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
     pinned = host.root("cat /etc/ssh/ssh_host_ed25519_key.pub")
     yield Sources(host, folder, private, pinned)
-    if not os.environ.get("RELEASE_TEST_KEEP"):
+    if not keep():
         subprocess.run([*base, "down", "--name", name], check=True)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from e2e.machine import debians, keep
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
@@ -145,7 +146,7 @@ class Machine:
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session", params=os.environ.get("STATUS_TEST_DEBIAN", "13").split(","))
+@pytest.fixture(scope="session", params=debians())
 def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A host on which nothing is installed yet."""
     folder = tmp_path_factory.mktemp("host")
@@ -155,7 +156,7 @@ def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     up = ["up", "--name", name, "--debian", request.param, "--publish", "80", "--inventory", str(inventory)]
     subprocess.run([*base, *up], check=True)
     yield Machine(name, inventory, folder)
-    if not os.environ.get("STATUS_TEST_KEEP"):
+    if not keep():
         subprocess.run([*base, "down", "--name", name], check=True)
 
 

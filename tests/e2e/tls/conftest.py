@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e.machine import debians, keep
 from e2e.story import Run
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
 AUTHORITY = "https://acme.test:14000/dir"
-DEBIANS = os.environ.get("TLS_TEST_DEBIAN", "12,13").split(",")
+DEBIANS = debians("12,13")
 CURL = "curl --silent --insecure --max-time 10"
 
 
@@ -106,7 +107,7 @@ class Pair:
     def _boot(self, debian: str) -> Host:
         made = self.folder / f"{debian}.yml"
         name = f"tls{debian}"
-        if not os.environ.get("TLS_TEST_KEEP"):
+        if not keep():
             self._hosts("down", "--name", name)
         self._hosts("up", "--name", name, "--debian", debian, "--inventory", str(made))
         (connection,) = yaml.safe_load(made.read_text())["flask_hosts"]["hosts"].values()
@@ -171,5 +172,5 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         made.up()
         yield made
     finally:
-        if not os.environ.get("TLS_TEST_KEEP"):
+        if not keep():
             made.down()

@@ -1,7 +1,6 @@
 """Promise: a site has TLS from the first run on; its certificate is issued, renewed and changed while it serves.
 
 One story on two hosts side by side, Debian 12 and 13, each with Debian's pebble in strict mode as its authority.
-TLS_TEST_DEBIAN chooses the releases, TLS_TEST_KEEP leaves the hosts up.
 """
 
 from __future__ import annotations
