@@ -1,140 +1,29 @@
-"""A real host that is as it should be, and the means to plant one fault after the other."""
+"""A host as it is before anything is deployed, and as it should be."""
 
 from __future__ import annotations
 
-import base64
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from e2e.machine import debians, keep
-from e2e.status.conftest import Done, Machine
-
-ROOT = Path(__file__).resolve().parents[3]
-HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
-RECORDS = "/run/names"
-CANARY = "canary-91c7de-never-shown-f00d-4a1b77"
-
-# Each of its faults is switched on by a variable of its environment.
-SITE = """
-import os
-from flask import Flask, session
-from werkzeug.debug import DebuggedApplication
-from werkzeug.middleware.proxy_fix import ProxyFix
-def create_app():
-    app = Flask(__name__)
-    app.config.update(
-        SECRET_KEY=os.environ["SECRET_KEY"],
-        SESSION_COOKIE_SECURE=not os.environ.get("INSECURE_COOKIE"),
-        SESSION_COOKIE_SAMESITE="Lax",
-        DEBUG=bool(os.environ.get("SHOW_ERRORS")),
-    )
-    hops = int(os.environ.get("HOPS", "1"))
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=1, x_host=1)
-    if os.environ.get("OFFER_DEBUGGER"):
-        app.wsgi_app = DebuggedApplication(app.wsgi_app, evalex=True)
-    @app.get("/")
-    def index():
-        session["seen"] = True
-        return "hello"
-    @app.get("/note")
-    def note():
-        with open("/var/lib/note", "w") as file:
-            return file.name
-    @app.get("/health")
-    def health():
-        return "fine", 500 if os.environ.get("BROKEN") else 200
-    return app
-"""
-
-
-class Patient(Machine):
-    """A host that is examined. `tests/e2e/status` has what it has in common with others."""
-
-    variables: Path
-
-    def serve_names(self) -> None:
-        """Have a DNS of its own asked first, with the records of the file RECORDS."""
-        program = base64.b64encode((Path(__file__).parent / "name_server.py").read_bytes()).decode()
-        self.root(
-            f"systemctl -q is-active names && exit; : >{RECORDS}; echo {program} | base64 -d >/run/name_server.py;"
-            f" systemd-run -q --unit=names python3 /run/name_server.py 127.0.0.2 {RECORDS};"
-            # The file is mounted: it can't be replaced.
-            ' before="$(cat /etc/resolv.conf)"; printf "nameserver 127.0.0.2\n%s\n" "$before" >/etc/resolv.conf'
-        )
-        self.wait("ss -Hlun | grep -q 127.0.0.2:53")
-
-    def say(self, **changes: Any) -> None:
-        """Write what the inventory says of the site."""
-        site = self.folder / "site"
-        (site / "blog").mkdir(parents=True, exist_ok=True)
-        (site / "blog" / "__init__.py").write_text(SITE)
-        (site / "requirements.txt").write_text("flask\n")
-        entry = {
-            "source": {"path": str(site)},
-            "wsgi": "blog:create_app()",
-            "domains": ["blog.test"],
-            "shared": ["data"],
-            "server": {"workers": 2},
-            "secrets": {"SECRET_KEY": CANARY},
-            "processes": {"worker": {"run": "sleep 1000"}},
-            "timers": {"tidy": {"run": "false", "calendar": "2030-01-01 00:00:00 UTC"}},
-            "health": {"path": "/health"},
-            # Somebody in front speaks TLS with the visitors.
-            "nginx": {"trusted_proxies": ["198.51.100.0/24"]},
-        }
-        self.variables = self.folder / "vars.json"
-        self.variables.write_text(json.dumps({"flask_apps": {"blog": {**entry, **changes}}}))
-
-    def examine(self, *options: str) -> tuple[Done, dict[str, Any]]:
-        """Run the playbook; return what it said, and the JSON of this host."""
-        kept = self.folder / "doctor.json"
-        kept.unlink(missing_ok=True)
-        options = ("-e", f"@{self.variables}", "-e", f"doctor_file={kept}", *options)
-        done = self.play("playbooks/doctor.yml", *options)
-        hosts: dict[str, Any] = json.loads(kept.read_text())["hosts"] if kept.exists() else {}
-        return done, hosts.get(self.name, {})
-
-    def found(self, *options: str) -> set[tuple[str, str, str]]:
-        """Return level, application and check of each finding that is no remark."""
-        done, said = self.examine("-e", "doctor_fail_on=never", *options)
-        assert done.status == 0, done.output[-3000:]
-        findings = said["findings"]
-        assert all(one["evidence"] and one["fix"] for one in findings)
-        return {(one["level"], one["app"], one["check"]) for one in findings if one["level"] != "info"}
-
-
-def booted(debian: str, folder: Path) -> Iterator[Patient]:
-    name, inventory = f"doctor{debian}", folder / "hosts.yml"
-    base = [sys.executable, str(HOSTS)]
-    kept = keep()
-    if not kept:
-        subprocess.run([*base, "down", "--name", name], check=False, capture_output=True)
-    up = ["up", "--name", name, "--debian", debian, "--publish", "80", "--inventory", str(inventory)]
-    subprocess.run([*base, *up], check=True)
-    yield Patient(name, inventory, folder)
-    if not kept:
-        subprocess.run([*base, "down", "--name", name], check=True)
+from e2e.doctor.host import RECORDS, DoctorHost
+from e2e.machine import booted, debians, folder_of
 
 
 @pytest.fixture(scope="session", params=debians())
-def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DoctorHost]:
     """A host on which nothing is installed yet."""
-    for patient in booted(request.param, tmp_path_factory.mktemp("host")):
-        patient.say()
-        patient.serve_names()
-        yield patient
+    name = f"doctor{request.param}"
+    with booted(DoctorHost, name, request.param, folder_of(name, tmp_path_factory), publish=[80]) as machine:
+        machine.claim()
+        machine.serve_names()
+        yield machine
 
 
 @pytest.fixture(scope="session")
-def healthy(bare: Patient) -> Patient:
+def healthy(bare: DoctorHost) -> DoctorHost:
     """The site is live, and the host is as it should be."""
-    done = bare.play("site.yml", "-e", f"@{bare.variables}")
-    assert done.status == 0, done.output[-3000:]
+    done = bare.play("site.yml", *bare.said)
+    assert done.status == 0, done.text[-3000:]
     bare.root(
         "apt-get -q -y install unattended-upgrades >/dev/null"
         " && systemctl -q unmask apt-daily.timer apt-daily-upgrade.timer"

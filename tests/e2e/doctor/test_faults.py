@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from e2e.doctor.conftest import CANARY, RECORDS, Patient
-from e2e.status.conftest import recap
+from e2e.doctor.host import CANARY, RECORDS, DoctorHost
 
 RELEASE = "$(readlink -f /srv/blog/current)"
 WEB = "blog@$(basename $(readlink /srv/blog/current)).service"
@@ -251,25 +250,25 @@ FAULTS = (
 )
 
 
-def test_a_healthy_host_has_no_finding(healthy: Patient) -> None:
+def test_a_healthy_host_has_no_finding(healthy: DoctorHost) -> None:
     done, said = healthy.examine("-e", "doctor_fail_on=warning")
-    assert done.status == 0, done.output
-    assert (recap(done, healthy.name)["changed"], said["worst"], said["unchecked"]) == (0, "none", [])
-    assert f"{healthy.name}: nothing found (" in done.output
+    assert done.status == 0, done.text
+    assert (done.recap(healthy.name)["changed"], said["worst"], said["unchecked"]) == (0, "none", [])
+    assert f"{healthy.name}: nothing found (" in done.text
 
 
-def test_nothing_is_changed_and_no_secret_is_told(healthy: Patient) -> None:
+def test_nothing_is_changed_and_no_secret_is_told(healthy: DoctorHost) -> None:
     places = "/srv /etc /usr/local /var/lib/flaskworks"
     look = f"find {places} -newer /run/marker; systemctl list-units --all --no-legend | wc -l"
     before = healthy.root(f"touch /run/marker; {look}")
     done, said = healthy.examine("-vvv", "--diff")
-    assert CANARY not in done.output + json.dumps(said)
+    assert CANARY not in done.text + json.dumps(said)
     assert healthy.root(look) == before
     assert CANARY not in healthy.root("journalctl --no-pager --output=export | strings || true")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_found_and_nothing_else(healthy: Patient, fault: Fault) -> None:
+def test_a_fault_is_found_and_nothing_else(healthy: DoctorHost, fault: Fault) -> None:
     try:
         healthy.root(fault.plant)
         done, said = healthy.examine()
@@ -280,30 +279,30 @@ def test_a_fault_is_found_and_nothing_else(healthy: Patient, fault: Fault) -> No
     assert fault.evidence in found[0]["evidence"]
     assert found[0]["fix"]
     assert (done.status != 0) is (fault.level == "error")
-    assert f"{fault.level:<8} {fault.check}: " in done.output
+    assert f"{fault.level:<8} {fault.check}: " in done.text
     assert said["unchecked"] == []
 
 
-def test_what_only_the_hosts_file_knows_is_a_remark(healthy: Patient) -> None:
+def test_what_only_the_hosts_file_knows_is_a_remark(healthy: DoctorHost) -> None:
     plant, end = edited("/etc/hosts", "$a 203.0.113.9 blog.test")
     try:
         healthy.root(f": >{RECORDS}; {plant}")
         done, said = healthy.examine()
     finally:
         healthy.root(f'{end}; echo "blog.test $(hostname -I | cut -d" " -f1)" >{RECORDS}')
-    assert (done.status, said["unchecked"]) == (0, []), done.output
+    assert (done.status, said["unchecked"]) == (0, []), done.text
     assert [(one["level"], one["check"]) for one in said["findings"]] == [("info", "dns")]
     assert "203.0.113.9 on this host, out of its /etc/hosts, and unknown to DNS" in said["findings"][0]["evidence"]
 
 
-def test_a_resolver_that_does_not_answer(healthy: Patient) -> None:
+def test_a_resolver_that_does_not_answer(healthy: DoctorHost) -> None:
     plant, end = edited("/etc/resolv.conf", "s/nameserver .*/nameserver 127.0.0.3/")
     try:
         healthy.root(plant)
         done, said = healthy.examine()
     finally:
         healthy.root(end)
-    assert (done.status, said["findings"]) == (0, []), done.output
+    assert (done.status, said["findings"]) == (0, []), done.text
     assert [item["check"] for item in said["unchecked"]] == ["dns"]
     assert said["unchecked"][0]["why"].endswith("does not answer for blog.test")
 
@@ -325,9 +324,9 @@ CLOCK = """---
 """
 
 
-def test_a_clock_that_is_wrong(healthy: Patient) -> None:
+def test_a_clock_that_is_wrong(healthy: DoctorHost) -> None:
     play = healthy.folder / "clock.yml"
     play.write_text(CLOCK)
     done = healthy.play(str(play))
-    assert done.status == 0, done.output
-    assert " s ahead of that of the machine which runs Ansible" in done.output
+    assert done.status == 0, done.text
+    assert " s ahead of that of the machine which runs Ansible" in done.text

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from attacks.__main__ import load
 from attacks.table import TABLE
-from e2e.edge.conftest import APPS, Edge
+from e2e.edge.machines import EdgeHosts
+from e2e.edge.sites import APPS
 
 load()
 
 
 @pytest.mark.parametrize("group", sorted({row.group for row in TABLE}))
-def test_every_attack_is_held(edge: Edge, group: str) -> None:
+def test_every_attack_is_held(edge: EdgeHosts, group: str) -> None:
     rows = [row for row in edge.results if row["group"] == group]
     assert [row["name"] for row in rows] == [row.name for row in TABLE if row.group == group]
     assert [f"{row['name']}: {row['seen']}" for row in rows if row["verdict"] != "held"] == []
@@ -39,11 +40,11 @@ for path in glob.glob("/var/log/nginx/*error.log"):
 """
 
 
-def test_no_attack_has_made_a_log_unreadable(edge: Edge) -> None:
+def test_no_attack_has_made_a_log_unreadable(edge: EdgeHosts) -> None:
     assert edge.inside.root(f"python3 -c {shlex.quote(UNREADABLE)}") == ""
 
 
-def test_gixy_finds_nothing_in_what_is_on_the_host(edge: Edge, tmp_path: Path) -> None:
+def test_gixy_finds_nothing_in_what_is_on_the_host(edge: EdgeHosts, tmp_path: Path) -> None:
     dump = tmp_path / "nginx.conf"
     dump.write_text(edge.inside.root("nginx -T 2>/dev/null"))
     gixy = str(Path(sys.executable).with_name("gixy"))
@@ -54,7 +55,7 @@ def test_gixy_finds_nothing_in_what_is_on_the_host(edge: Edge, tmp_path: Path) -
     assert "server_name mirror.test" in dump.read_text()
 
 
-def test_the_application_stands_where_the_attacks_left_it(edge: Edge) -> None:
+def test_the_application_stands_where_the_attacks_left_it(edge: EdgeHosts) -> None:
     """No worker died of an attack."""
     for app in APPS:
         shown = edge.inside.root(f"systemctl show --property=NRestarts,ActiveState '{app}@*.service'")

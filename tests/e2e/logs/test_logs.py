@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from e2e.logs.conftest import LINES, PORTS, Logged
+from e2e.logs.host import LINES, PORTS, LogsHost
 from e2e.rotation import rotate_under_load
 from e2e.support import wait_until
 
@@ -26,7 +26,7 @@ def of_nginx(app: str) -> str:
 class OwnLog:
     """The access log of an application, a file or in the journal, from now on unless all lines are wanted."""
 
-    def __init__(self, machine: Logged, app: str, *, all_lines: bool = False) -> None:
+    def __init__(self, machine: LogsHost, app: str, *, all_lines: bool = False) -> None:
         self.machine, self.app, self.before = machine, app, 0
         self.before = 0 if all_lines else len(self.lines())
 
@@ -57,7 +57,7 @@ def strict(lines: list[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("app", JSON_APPS)
-def test_hostile_requests_through_nginx(machine: Logged, app: str) -> None:
+def test_hostile_requests_through_nginx(machine: LogsHost, app: str) -> None:
     own, before = OwnLog(machine, app), machine.count(of_nginx(app))
     sent = machine.attack(f"127.0.0.1:{PORTS[app]}", 1000)
     theirs = strict(own.until("/after-the-attack"))
@@ -76,7 +76,7 @@ def test_hostile_requests_through_nginx(machine: Logged, app: str) -> None:
 
 
 @pytest.mark.parametrize("app", JSON_APPS)
-def test_hostile_requests_to_the_socket(machine: Logged, app: str) -> None:
+def test_hostile_requests_to_the_socket(machine: LogsHost, app: str) -> None:
     own = OwnLog(machine, app)
     sent = machine.attack(f"/srv/{app}/current/gunicorn.sock", 1001)
     records = strict(own.until("/after-the-second-attack"))
@@ -87,7 +87,7 @@ def test_hostile_requests_to_the_socket(machine: Logged, app: str) -> None:
 
 
 @pytest.mark.parametrize("app", ["classic", "spoken"])
-def test_the_classic_text_is_one_line_too(machine: Logged, app: str) -> None:
+def test_the_classic_text_is_one_line_too(machine: LogsHost, app: str) -> None:
     own, before = OwnLog(machine, app), machine.count(of_nginx(app))
     sent = machine.attack(f"127.0.0.1:{PORTS[app]}", 1002)
     assert machine.count(of_nginx(app)) - before == len(sent)
@@ -100,7 +100,7 @@ def test_the_classic_text_is_one_line_too(machine: Logged, app: str) -> None:
 
 
 @pytest.mark.parametrize("app", JSON_APPS)
-def test_a_client_does_not_choose_the_id(machine: Logged, app: str) -> None:
+def test_a_client_does_not_choose_the_id(machine: LogsHost, app: str) -> None:
     answered, seen = machine.answer(app, "/chosen", "X-Request-ID: chosen-by-the-client")
     assert re.fullmatch("[0-9a-f]{32}", answered)
     assert seen == answered, "the application sees what nginx logs, and what it answers itself is not passed on"
@@ -111,7 +111,7 @@ def test_a_client_does_not_choose_the_id(machine: Logged, app: str) -> None:
     assert [record["request_path"] for record in own] == ["/chosen"]
 
 
-def test_a_trusted_proxy_chooses_it_if_it_looks_like_one(machine: Logged) -> None:
+def test_a_trusted_proxy_chooses_it_if_it_looks_like_one(machine: LogsHost) -> None:
     proxied = "X-Forwarded-For: 203.0.113.9"
     for good in ("0af7651916cd43dd8448eb211c80319c", "Root=1-67891233-abcdef012345678912345678", "a.b_c:d+e/f=g@h"):
         assert machine.answer("greenlets", "/", proxied, f"X-Request-ID: {good}") == (good, good)
@@ -122,7 +122,7 @@ def test_a_trusted_proxy_chooses_it_if_it_looks_like_one(machine: Logged) -> Non
     assert machine.answer("threads", "/", proxied, f"X-Request-ID: {good}")[0] != good
 
 
-def test_fields_that_were_not_sent(machine: Logged) -> None:
+def test_fields_that_were_not_sent(machine: LogsHost) -> None:
     machine.root(f"curl -s -A '' -H 'X-Tracking-Id: t-1' 'http://127.0.0.1:{PORTS['threads']}/%C3%BC?q=1'")
     own = strict(OwnLog(machine, "threads", all_lines=True).lines())[-1]
     seen = strict([machine.lines(of_nginx("threads"))[-1]])[0]
@@ -134,7 +134,7 @@ def test_fields_that_were_not_sent(machine: Logged) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", seen["@timestamp"])
 
 
-def test_an_operator_follows_a_request_with_jq(machine: Logged) -> None:
+def test_an_operator_follows_a_request_with_jq(machine: LogsHost) -> None:
     identity, dummy = machine.answer("threads", "/followed")
     choose = f"jq -c 'select(.request_id == \"{identity}\") | .request_path'"
     shown = machine.root(f"cat {of_nginx('threads')} /var/log/threads/access.log | {choose}")
@@ -142,11 +142,11 @@ def test_an_operator_follows_a_request_with_jq(machine: Logged) -> None:
 
 
 @pytest.mark.parametrize("app", ["single", "threads", "greenlets", "loop", "alone", "classic"])
-def test_no_line_is_lost_while_logs_are_rotated_under_load(machine: Logged, app: str) -> None:
+def test_no_line_is_lost_while_logs_are_rotated_under_load(machine: LogsHost, app: str) -> None:
     rotate_under_load(machine.root, app, PORTS[app]).check()
 
 
-def test_nginxs_log_of_a_journaled_site_is_rotated(machine: Logged) -> None:
+def test_nginxs_log_of_a_journaled_site_is_rotated(machine: LogsHost) -> None:
     own = OwnLog(machine, "journaled")
     rotated = rotate_under_load(machine.root, "journaled", PORTS["journaled"], logs=[of_nginx("journaled")])
     rotated.check()
@@ -154,7 +154,7 @@ def test_nginxs_log_of_a_journaled_site_is_rotated(machine: Logged) -> None:
     assert {record["request_path"][1:] for record in records} >= set(rotated.sent)
 
 
-def test_the_journal_drops_nothing(machine: Logged) -> None:
+def test_the_journal_drops_nothing(machine: LogsHost) -> None:
     """Without the unit's own limits it keeps 35,000 of these."""
     said = "journalctl --sync; journalctl -q -o cat -u 'journaled@*.service' --grep '^said ' | wc -l"
     before = int(machine.root(said))
@@ -163,23 +163,23 @@ def test_the_journal_drops_nothing(machine: Logged) -> None:
 
 
 @pytest.mark.parametrize("app", ["journaled", "spoken"])
-def test_the_journal_stands_in_for_the_files(machine: Logged, app: str) -> None:
+def test_the_journal_stands_in_for_the_files(machine: LogsHost, app: str) -> None:
     machine.root(f"curl -s http://127.0.0.1:{PORTS[app]}/look-at-this; journalctl --sync")
-    lines = machine.flaskworks(app, "logs", "--access", "-n", "2").output.splitlines()
+    lines = machine.flaskworks(app, "logs", "--access", "-n", "2").text.splitlines()
     assert len(lines) == 2
     assert "/look-at-this" in lines[-1]
     if app == "journaled":
         strict(lines)
     for words in (["logs", "-n", "1000000"], ["logs", "--error", "-n", "1000000"]):
-        shown = machine.flaskworks(app, *words).output
+        shown = machine.flaskworks(app, *words).text
         assert "Booting worker" in shown
         assert "look-at-this" not in shown
-    assert "Started" in machine.flaskworks(app, "logs", "-n", "1000000").output
+    assert "Started" in machine.flaskworks(app, "logs", "-n", "1000000").text
     assert machine.root(f"ls -d /var/log/{app} /etc/logrotate.d/{app} 2>/dev/null || true") == ""
     assert machine.flaskworks(app, "run", "true").status == 0
 
 
-def test_no_access_log_is_none_in_both_places(machine: Logged) -> None:
+def test_no_access_log_is_none_in_both_places(machine: LogsHost) -> None:
     machine.root(f"curl -s http://127.0.0.1:{PORTS['silent']}/unseen")
     assert machine.root("ls /var/log/nginx/silent.access* /var/log/silent/access* 2>/dev/null || true") == ""
     shown = machine.flaskworks("silent", "logs", "--access")
