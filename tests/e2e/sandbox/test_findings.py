@@ -14,7 +14,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import application_properties
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_findings import sandbox_findings
 from ansible_collections.flaskworks.deploy.plugins.plugin_utils.role_specs import entry_points
-from e2e.sandbox.conftest import DEBIANS, Hosts, Machine, entries
+from e2e.sandbox.machines import DEBIANS, SandboxHost, SandboxHosts, entries
 
 APP = "a-strict"
 ISOLATED = {"systemd": {"hardening": "isolated"}}
@@ -54,7 +54,7 @@ def service(keys: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def run(machine: Machine, program: str, keys: Mapping[str, Any]) -> tuple[bool, list[Finding]]:
+def run(machine: SandboxHost, program: str, keys: Mapping[str, Any]) -> tuple[bool, list[Finding]]:
     """Run a program in the sandbox that the plan makes; return whether it ended well, and what its journal tells."""
     release = machine.releases.setdefault(APP, machine.live(APP))
     given = service(keys)
@@ -90,12 +90,12 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(hosts: Hosts) -> dict[str, list[Outcome]]:
+def outcomes(hosts: SandboxHosts) -> dict[str, list[Outcome]]:
     """Debian -> the outcome of each case."""
     return hosts.each(lambda machine: [try_case(machine, *case) for case in CASES])
 
 
-def try_case(machine: Machine, program: str, keys: dict[str, Any], words: str, cured: bool) -> Outcome:
+def try_case(machine: SandboxHost, program: str, keys: dict[str, Any], words: str, cured: bool) -> Outcome:
     ended_well, found = run(machine, program, keys)
     said = re.search(r"set ((?:systemd|limits): \{.*\}+)", found[0].fix) if found and cured else None
     return Outcome(ended_well, found, run(machine, program, merged(keys, yaml.safe_load(said[1]))) if said else None)
@@ -111,7 +111,7 @@ def test_a_program_that_is_stopped(outcomes: dict[str, list[Outcome]], debian: s
     assert outcome.cured == ((True, []) if cured else None)
 
 
-def test_a_worker_that_was_killed(machine: Machine) -> None:
+def test_a_worker_that_was_killed(machine: SandboxHost) -> None:
     release = machine.live("a-off")
     machine.root(f"pkill -KILL --parent $(systemctl show -P MainPID a-off@{release}.service)")
     said = machine.root(
@@ -123,12 +123,12 @@ def test_a_worker_that_was_killed(machine: Machine) -> None:
 
 
 @pytest.fixture(scope="module")
-def failures(hosts: Hosts) -> dict[str, dict[str, str]]:
+def failures(hosts: SandboxHosts) -> dict[str, dict[str, str]]:
     """Debian -> how a release of the isolated application dies -> the report."""
     return hosts.each(die)
 
 
-def die(machine: Machine) -> dict[str, str]:
+def die(machine: SandboxHost) -> dict[str, str]:
     """Deploy releases that die; return how -> the report."""
     app, found = "a-isolated", {}
     deaths: dict[str, dict[str, Any]] = {
@@ -138,7 +138,7 @@ def die(machine: Machine) -> dict[str, str]:
     }
     for name, keys in deaths.items():
         entry = merged(entries(machine.debian)[app], keys)
-        done = machine.play("playbooks/deploy.yml", {app: entry}, "-e", f"app={app}")
+        done = machine.bring({app: entry}, "-e", f"app={app}", playbook="playbooks/deploy.yml")
         assert done.status != 0, done.text[-3000:]
         found[name] = done.flat
     return found
@@ -148,7 +148,7 @@ def die(machine: Machine) -> dict[str, str]:
     ("death", "words"), [("import", JIT), ("unit", "its unit opens /opt/none,"), ("answer", "ProcSubset: all")]
 )
 def test_the_report_of_a_release_that_dies_of_its_sandbox_has_the_cure(
-    failures: dict[str, dict[str, str]], machine: Machine, death: str, words: str
+    failures: dict[str, dict[str, str]], machine: SandboxHost, death: str, words: str
 ) -> None:
     box = failures[machine.debian][death]
     assert "What it lacks, and how it gets that:" in box, box[-4000:]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox import BuildSandbox
-from e2e.sandbox.conftest import DEBIANS, ROOT, Hosts, Machine, kinds
+from e2e.playbooks import ROOT
+from e2e.sandbox.machines import DEBIANS, SandboxHost, SandboxHosts, kinds
 
 GUIDE = ROOT / "docs" / "sandbox.md"
 ON_EACH = [(debian, kind) for debian in DEBIANS for kind in kinds(debian)]
@@ -32,12 +33,12 @@ def promised() -> dict[str, dict[str, bool]]:
 
 
 @pytest.fixture(scope="module")
-def tried(hosts: Hosts) -> dict[str, Results]:
+def tried(hosts: SandboxHosts) -> dict[str, Results]:
     """Debian -> (application, site or process or timer) -> attempt -> what came of it."""
     return hosts.each(let_them_try)
 
 
-def let_them_try(machine: Machine) -> Results:
+def let_them_try(machine: SandboxHost) -> Results:
     release = machine.live("victim")
     pid = machine.root(f"systemctl show -P MainPID victim@{release}.service").strip()
     token = machine.root("cat /proc/sys/kernel/random/uuid").strip()
@@ -47,7 +48,7 @@ def let_them_try(machine: Machine) -> Results:
         app = f"a-{kind}"
         data = f"/srv/{app}/shared/data"
         machine.root(f"cat > {data}/target.new && mv {data}/target.new {data}/target.json", json.dumps(target))
-        found[kind, "site"] = machine.ask(app, "/attempts")
+        found[kind, "site"] = json.loads(machine.ask(app, "/attempts").partition(" ")[2])
         machine.root(f"systemctl start {app}.once@{machine.live(app)}.service")
         found[kind, "process"] = machine.wait_for(f"{data}/process.json", token)
         found[kind, "timer"] = machine.wait_for(f"{data}/timer.json", token)
@@ -79,7 +80,7 @@ def test_the_table_is_right(tried: dict[str, Results], debian: str, kind: str, r
     assert {name: result for name, result in other.items() if result not in REFUSALS} == {}
 
 
-def test_what_was_refused_is_there(machine: Machine) -> None:
+def test_what_was_refused_is_there(machine: SandboxHost) -> None:
     # A path that leads nowhere would be refused as well.
     release = machine.live("victim")
     paths = [
@@ -108,7 +109,7 @@ def test_it_ran_as_the_applications_own_user(tried: dict[str, Results], debian: 
     assert 0 not in users
 
 
-def test_a_build_sees_nothing_of_what_is_fetched_for_another(machine: Machine) -> None:
+def test_a_build_sees_nothing_of_what_is_fetched_for_another(machine: SandboxHost) -> None:
     machine.root("systemd-run --quiet --unit=fetching --uid=flaskworks-build --setenv=PASSWORD=canary sleep 300")
     pid = machine.root("systemctl show -P MainPID fetching").strip()
     tries = f"tr '\\0' ' ' < /proc/{pid}/environ | grep -o canary; ls -d /proc/{pid}/root/etc; ls -d /srv/victim"
@@ -122,12 +123,12 @@ def test_a_build_sees_nothing_of_what_is_fetched_for_another(machine: Machine) -
     assert inside.split() == ["tried"]
 
 
-def test_no_attempt_left_anything_behind(machine: Machine) -> None:
+def test_no_attempt_left_anything_behind(machine: SandboxHost) -> None:
     planted = machine.root("find / -xdev -name '*planted*' -not -path '/opt/open/*' -not -path '/proc/*' || true")
     assert planted == ""
 
 
-def test_the_status_shows_presets_and_scores(machine: Machine) -> None:
+def test_the_status_shows_presets_and_scores(machine: SandboxHost) -> None:
     apps = {app["app"]: app["sandbox"] for app in json.loads(machine.root("flaskworks --json"))["apps"]}
     limits = {"off": 9.2, "standard": 3.0, "strict": 1.2, "isolated": 0.5}
     for kind, limit in limits.items():

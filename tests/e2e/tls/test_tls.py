@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime
 import re
 
-from e2e.story import Run
-from e2e.tls.conftest import AUTHORITY, Host, Pair
+from e2e.playbooks import Run
+from e2e.tls.machines import AUTHORITY, TlsHost, TlsHosts
 from unit.authority import Issued, issue
 
 ACME = {"mode": "acme", "directory": AUTHORITY}
@@ -21,23 +21,23 @@ def good(run: Run) -> Run:
     return run
 
 
-def unchanged(pair: Pair) -> None:
+def unchanged(pair: TlsHosts) -> None:
     run = good(pair.play())
     assert pair.changed(run) == [0] * len(pair.hosts), run.text
 
 
-def answers(host: Host, name: str = "site.test") -> str:
+def answers(host: TlsHost, name: str = "site.test") -> str:
     return host.curl(f"-o /dev/null -w '%{{http_code}} %{{http_version}}' https://{name}/").strip()
 
 
-def test_an_empty_host_is_predicted_without_asking_anybody(pair: Pair) -> None:
+def test_an_empty_host_is_predicted_without_asking_anybody(pair: TlsHosts) -> None:
     run = good(pair.play("--check", "--diff"))
     assert "issued by the authority" in run.text
     assert "PRIVATE KEY" not in run.text
     assert all(host.root("ls /etc/letsencrypt /etc/flaskworks 2>/dev/null; true") == "" for host in pair.hosts)
 
 
-def test_an_authority_that_is_out_of_reach_leaves_a_placeholder(pair: Pair) -> None:
+def test_an_authority_that_is_out_of_reach_leaves_a_placeholder(pair: TlsHosts) -> None:
     """What comes before stands: the site, the firewall, a certificate by which nginx starts."""
     for host in pair.hosts:
         host.root(
@@ -58,7 +58,7 @@ def test_an_authority_that_is_out_of_reach_leaves_a_placeholder(pair: Pair) -> N
         assert host.root("ls -A /var/lib/flaskworks-acme").strip() == ""
 
 
-def test_the_first_certificate_is_issued_while_nginx_runs(pair: Pair) -> None:
+def test_the_first_certificate_is_issued_while_nginx_runs(pair: TlsHosts) -> None:
     before = [host.nginx() for host in pair.hosts]
     for host in pair.hosts:
         host.root("cat /root/hosts >/etc/hosts")
@@ -78,7 +78,7 @@ def test_the_first_certificate_is_issued_while_nginx_runs(pair: Pair) -> None:
     unchanged(pair)
 
 
-def test_keys_are_roots_alone(pair: Pair) -> None:
+def test_keys_are_roots_alone(pair: TlsHosts) -> None:
     for host in pair.hosts:
         readable = host.root("find -L /etc/flaskworks /etc/letsencrypt/archive -name 'privkey*.pem' ! -perm 600; true")
         assert readable == ""
@@ -87,7 +87,7 @@ def test_keys_are_roots_alone(pair: Pair) -> None:
         )
 
 
-def test_only_modern_tls_is_spoken(pair: Pair) -> None:
+def test_only_modern_tls_is_spoken(pair: TlsHosts) -> None:
     for host in pair.hosts:
         name = "-servername site.test"
         # The client would speak it: what refuses is the server.
@@ -104,7 +104,7 @@ def test_only_modern_tls_is_spoken(pair: Pair) -> None:
         assert directive in host.root(f"cat /etc/nginx/sites-available/{host.app}.conf")
 
 
-def test_nobody_learns_from_a_handshake_which_sites_are_here(pair: Pair) -> None:
+def test_nobody_learns_from_a_handshake_which_sites_are_here(pair: TlsHosts) -> None:
     for host in pair.hosts:
         for name in ("-servername unknown.test", "-noservername"):
             shown = host.handshake(name)
@@ -115,7 +115,7 @@ def test_nobody_learns_from_a_handshake_which_sites_are_here(pair: Pair) -> None
         assert host.curl("-w '%{http_code}' -H 'Host: unknown.test' http://site.test/").endswith("000")
 
 
-def test_every_way_leads_to_the_site_in_one_step(pair: Pair) -> None:
+def test_every_way_leads_to_the_site_in_one_step(pair: TlsHosts) -> None:
     for host in pair.hosts:
         for start in ("http://site.test", "http://www.site.test", "https://www.site.test"):
             shown = host.curl(f"-o /dev/null -w '%{{http_code}} %{{redirect_url}}' -d x=1 '{start}/a/b?c=d'")
@@ -128,7 +128,7 @@ def test_every_way_leads_to_the_site_in_one_step(pair: Pair) -> None:
         assert set(re.findall(r"^(\d+)/tcp +ALLOW", host.root("ufw status"), re.MULTILINE)) == {"22", "80", "443"}
 
 
-def test_another_domain_is_another_certificate(pair: Pair) -> None:
+def test_another_domain_is_another_certificate(pair: TlsHosts) -> None:
     before = [(host.nginx(), host.served()["serial"]) for host in pair.hosts]
     pair.say(domains=["site.test", "shop.test"])
     good(pair.play())
@@ -141,7 +141,7 @@ def test_another_domain_is_another_certificate(pair: Pair) -> None:
     unchanged(pair)
 
 
-def test_the_timer_of_certbot_renews_and_nginx_shows_it(pair: Pair) -> None:
+def test_the_timer_of_certbot_renews_and_nginx_shows_it(pair: TlsHosts) -> None:
     for host in pair.hosts:
         assert host.root("systemctl is-enabled certbot.timer; systemctl is-active certbot.timer").split() == [
             "enabled",
@@ -158,7 +158,7 @@ def test_the_timer_of_certbot_renews_and_nginx_shows_it(pair: Pair) -> None:
     unchanged(pair)
 
 
-def test_a_renewal_that_nginx_could_not_load_is_found_and_loaded(pair: Pair) -> None:
+def test_a_renewal_that_nginx_could_not_load_is_found_and_loaded(pair: TlsHosts) -> None:
     """A fault in somebody's configuration keeps the hook from the reload; certbot's log alone says so."""
     fault = "/etc/nginx/conf.d/fault.conf"
     for host in pair.hosts:
@@ -176,7 +176,7 @@ def test_a_renewal_that_nginx_could_not_load_is_found_and_loaded(pair: Pair) -> 
     unchanged(pair)
 
 
-def test_a_challenge_that_fails_leaves_the_certificate_that_was(pair: Pair) -> None:
+def test_a_challenge_that_fails_leaves_the_certificate_that_was(pair: TlsHosts) -> None:
     before = [host.served() for host in pair.hosts]
     pair.say(domains=["site.test", "shop.test", "gone.test"])
     seen = pair.play()
@@ -202,7 +202,7 @@ def own_pair(names: list[str]) -> tuple[Issued, str]:
     return made, made.pem + root.pem
 
 
-def test_a_wrong_pair_is_refused_before_the_host_is_touched(pair: Pair) -> None:
+def test_a_wrong_pair_is_refused_before_the_host_is_touched(pair: TlsHosts) -> None:
     made, chain = own_pair(["site.test", "www.site.test", "shop.test"])
     other, dummy = own_pair(["site.test"])
     before = [host.served() for host in pair.hosts]
@@ -231,7 +231,7 @@ def test_a_wrong_pair_is_refused_before_the_host_is_touched(pair: Pair) -> None:
     unchanged(pair)
 
 
-def test_a_self_signed_one_is_made_on_the_host(pair: Pair) -> None:
+def test_a_self_signed_one_is_made_on_the_host(pair: TlsHosts) -> None:
     pair.say(tls={"mode": "self-signed"})
     good(pair.play())
     for host in pair.hosts:
@@ -242,7 +242,7 @@ def test_a_self_signed_one_is_made_on_the_host(pair: Pair) -> None:
     unchanged(pair)
 
 
-def test_a_site_gives_up_tls(pair: Pair) -> None:
+def test_a_site_gives_up_tls(pair: TlsHosts) -> None:
     pair.say(tls={"mode": "off"})
     good(pair.play())
     for host in pair.hosts:
@@ -257,7 +257,7 @@ def test_a_site_gives_up_tls(pair: Pair) -> None:
     unchanged(pair)
 
 
-def test_a_removed_site_leaves_no_certificate(pair: Pair) -> None:
+def test_a_removed_site_leaves_no_certificate(pair: TlsHosts) -> None:
     pair.say(tls=ACME)
     good(pair.play())
     for host in pair.hosts:
