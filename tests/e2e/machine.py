@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import testinfra
 import yaml
 from e2e.playbooks import PATIENCE, ROOT, Run, build_env, play
 
@@ -128,6 +129,12 @@ class Machine:
     def bring(self, apps: Mapping[str, Any], *options: str, playbook: str = "site.yml", **variables: Any) -> Run:
         """Run a playbook for these applications."""
         return self.play(playbook, *self.say(apps, **variables), *options)
+
+    def testinfra(self) -> Any:
+        """Testinfra's view of the host, as root; its plays are those of support.py."""
+        os.environ["ANSIBLE_BECOME"] = "true"
+        os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+        return testinfra.get_host(f"ansible://{self.name}", ansible_inventory=str(self.inventory))
 
 
 M = TypeVar("M", bound=Machine)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from e2e import playbooks
+from e2e.playbooks import Run
 
-ROOT = Path(__file__).resolve().parents[2]
 # A picture of one pixel, small enough to read.
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
@@ -88,46 +86,12 @@ def pids(site: Site) -> dict[str, int]:
     return found
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one ansible-playbook said."""
-
-    status: int
-    text: str
-
-    @property
-    def changed(self) -> list[str]:
-        """The names of the tasks that changed something, in their order."""
-        task = ""
-        names: list[str] = []
-        for line in self.text.splitlines():
-            if heading := re.match(r"(?:TASK|RUNNING HANDLER) \[(.*)\] \**$", line):
-                task = heading[1]
-            elif line.startswith("changed: [") and (not names or names[-1] != task):
-                names.append(task)
-        return names
-
-    @property
-    def diffs(self) -> set[str]:
-        """The paths whose differences were shown."""
-        return set(re.findall(r"^\+\+\+ after: (\S+)", self.text, re.MULTILINE))
-
-
 def play(host: Any, playbook: str, *options: str, status: int | None = 0) -> Run:
     """Runs a playbook for the test's host, as a user would: without the become that the tests have.
 
     `status` is the exit status to insist on; None takes any.
     """
-    inventory, name = host.backend.ansible_inventory, host.backend.host
-    environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_BECOME"}
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), playbook, "-i", inventory, "--limit", name, *options],
-        cwd=ROOT,
-        env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "100"},
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert status is None or done.returncode == status, done.stdout[-5000:]
-    return Run(done.returncode, done.stdout)
+    inventory, name = Path(host.backend.ansible_inventory), host.backend.host
+    run = playbooks.play(inventory, playbook, "--limit", name, *options, env={"COLUMNS": "100"})
+    assert status is None or run.status == status, run.text[-5000:]
+    return run

@@ -4,7 +4,7 @@
         deploy(...)
     assert load.summary["lost"] == 0, load.summary
 
-`root` runs a shell command as root on the host and returns its output: `Host.root` of the scenario `releases`, or
+`root` runs a shell command as root on the host and returns its output: `root` of a Machine (machine.py), or
 `as_root(host)` for testinfra's host. The load runs as a transient unit of the host itself; it survives whatever happens
 to the connection, and ends with the host.
 """

@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 import yaml
 from e2e.articles.articles import inventory_variables
-from e2e.machine import debians, keep
-from e2e.support import ROOT, Run, play
-
-PORTS = ("80", "81", "82")
-HOSTS = [sys.executable, str(ROOT / "tests/hosts/hosts.py")]
+from e2e.machine import Machine, booted, debians, folder_of
+from e2e.playbooks import ROOT, Run, build_env
+from e2e.support import play
 
 
 @pytest.fixture(scope="session", params=debians())
 def first_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Run]]:
     """testinfra's view of the host, as root, and what site.yml said when it brought it up."""
-    folder = tmp_path_factory.mktemp("articles")
-    name, inventory = f"articles{request.param}", folder / "hosts.yml"
-    names = r"^(PIP|UV)_(INDEX_URL|DEFAULT_INDEX)$"
-    index = {key: value for key, value in os.environ.items() if re.match(names, key)}
-    (folder / "group_vars").mkdir()
+    name, index = f"articles{request.param}", build_env()
+    folder = folder_of(name, tmp_path_factory)
+    (folder / "group_vars").mkdir(exist_ok=True)
     variables = {**inventory_variables(), "sites": str(ROOT / "tests/apps"), "flask_apps_build_env": index}
     (folder / "group_vars" / "flask_hosts.yml").write_text(yaml.safe_dump(variables))
-    if not keep():
-        subprocess.run([*HOSTS, "down", "--name", name], check=False, capture_output=True)
-    published = [word for port in PORTS for word in ("--publish", port)]
-    up = ["up", "--name", name, "--debian", request.param, *published, "--inventory", str(inventory)]
-    subprocess.run([*HOSTS, *up], check=True, stdin=subprocess.DEVNULL)
-    os.environ["ANSIBLE_BECOME"] = "true"
-    os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
-    host = testinfra.get_host(f"ansible://{name}", ansible_inventory=str(inventory))
-    run = play(host, "site.yml")
-    play(host, "tests/articles/by_roles.yml", "-e", json.dumps({"python_venvs_env": index}))
-    yield host, run
-    if not keep():
-        subprocess.run([*HOSTS, "down", "--name", name], check=True)
+    with booted(Machine, name, request.param, folder, publish=[80, 81, 82]) as machine:
+        host = machine.testinfra()
+        run = play(host, "site.yml")
+        play(host, "tests/articles/by_roles.yml", "-e", json.dumps({"python_venvs_env": index}))
+        yield host, run
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from e2e.articles.articles import REFUSED, inventory_variables, site_of, variables_of
-from e2e.support import ROOT, Run, output, play, wait_until
+from e2e.playbooks import ROOT, Run
+from e2e.support import output, play, wait_until
 
 ENTRIES = inventory_variables()["flask_apps"]
 APPS = sorted(ENTRIES)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from e2e.articles.articles import deploy, in_progress, master, processes, read, site_of
-from e2e.support import Run, Site, current_release, output, wait_until
+from e2e.playbooks import Run
+from e2e.support import Site, current_release, output, wait_until
 
 # The master and its two workers.
 PROCESSES = 3

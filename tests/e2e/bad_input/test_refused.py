@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e.support import ROOT, output
+from e2e.playbooks import ROOT
+from e2e.support import output
 
 CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text())["cases"]
 SECRETS: dict[str, Any] = {

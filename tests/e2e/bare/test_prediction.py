@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from e2e.support import Run, output, play, published_site
+from e2e.playbooks import Run
+from e2e.support import output, play, published_site
 
 # A release's id holds the time at which it was made.
 RELEASE_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")

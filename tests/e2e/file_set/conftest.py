@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.support import ROOT, play
+from e2e.playbooks import ROOT
+from e2e.support import play
 
 PLAY = """
 - name: One transaction

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from e2e.maintenance.conftest import APP, TOKEN, Closing, told_token
+from e2e.maintenance.closing import APP, TOKEN, Closing, told_token
 from e2e.roles.wire import ask
 from e2e.support import Site, output
 

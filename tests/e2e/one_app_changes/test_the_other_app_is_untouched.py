@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.support import ROOT, Site, current_release, output, pids, play, published_site
+from e2e.playbooks import ROOT
+from e2e.support import Site, current_release, output, pids, play, published_site
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.playbooks import Run
 from e2e.roles.wire import exchange
-from e2e.support import Run, Site, output, play, published_site
+from e2e.support import Site, output, play, published_site
 
 VISITOR = str(Path(__file__).with_name("visitor.yml"))
 SITE = {"server_names": ["visitor.test"], "upstream": "127.0.0.1:8601"}

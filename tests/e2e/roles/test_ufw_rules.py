@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.support import Run, output, play, published_site, wait_until
+from e2e.playbooks import Run
+from e2e.support import output, play, published_site, wait_until
 
 FIREWALL = str(Path(__file__).with_name("firewall_visitor.yml"))
 # The host as a machine beside it sees it: a network namespace at the other end of a cable.
