@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs import command_env, ensure_uv, plain_runner
-from e2e.environments.conftest import INDEX, NOWHERE, PASSWORD, hashed
-
-if TYPE_CHECKING:
-    from e2e.environments.conftest import Place
+from e2e.environments.host import INDEX, NOWHERE, PASSWORD, IndexHost, hashed
 
 
 def said(output: str) -> str:
@@ -21,7 +17,7 @@ def said(output: str) -> str:
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_the_password_of_an_index_is_nowhere(place: Place, installer: str) -> None:
+def test_the_password_of_an_index_is_nowhere(place: IndexHost, installer: str) -> None:
     host = place.host
     watch = "systemd-run --quiet --unit=watch sh -c 'while sleep 0.02; do cat /proc/[0-9]*/cmdline; done"
     host.root(f"{watch} > /run/watched 2>/dev/null'")
@@ -29,10 +25,10 @@ def test_the_password_of_an_index_is_nowhere(place: Place, installer: str) -> No
     python = {"installer": installer, "extra_indexes": [INDEX]}
     run = place.deploy("-vvv", "--diff", priv={**site, "python": python})
     host.root("systemctl stop watch; journalctl --sync")
-    assert run.status == 0, run.output
+    assert run.status == 0, run.text
     assert host.ask(app="priv") == "200 1.0"
     assert place.record("priv") == place.packages("priv")
-    assert PASSWORD not in run.output
+    assert PASSWORD not in run.text
     # By standard input: sudo writes the arguments into the journal that is searched.
     assert host.root("cat > /run/pattern; grep -caF -f /run/pattern /run/watched || true", PASSWORD) == "0\n"
     assert host.root("grep -ca venvs /run/watched") != "0\n", "the installers were seen"
@@ -46,11 +42,11 @@ def test_the_password_of_an_index_is_nowhere(place: Place, installer: str) -> No
         priv={**place.site("priv", word="two", requirements__txt="privatething==2.0\n"), "python": other}
     )
     assert wrong.status != 0
-    assert PASSWORD not in wrong.output
+    assert PASSWORD not in wrong.text
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_host_without_an_index_deploys_from_a_wheelhouse(place: Place, installer: str) -> None:
+def test_a_host_without_an_index_deploys_from_a_wheelhouse(place: IndexHost, installer: str) -> None:
     host, house = place.host, place.folder / "wheels" / installer
     if installer == "uv":
         host.root("rm -rf /opt/flaskworks /var/cache/flaskworks")  # uv has to come along too
@@ -61,22 +57,22 @@ def test_a_host_without_an_index_deploys_from_a_wheelhouse(place: Place, install
     definition = {**site, "python": {"installer": installer, "wheelhouse": str(house)}}
     apps = place.apps(**{name: definition})
     collected = place.playbook("wheelhouse", flask_apps=apps)
-    assert collected.returncode == 0, collected.stdout
+    assert collected.status == 0, collected.text
     names = {path.name.split("-")[0] for path in house.glob("*.whl")}
     assert names == {"jinja2", "markupsafe", "gunicorn", *(["uv"] if installer == "uv" else [])}
     again = place.playbook("wheelhouse", flask_apps=apps)
-    assert "changed=0" in again.stdout, again.stdout
+    assert "changed=0" in again.text, again.text
     place.site(name, word="__import__('markupsafe')._speedups.__name__.encode()", requirements__txt=wanted)
-    run = place.deploy("--diff", build_env=NOWHERE, **{name: definition})
-    assert run.status == 0, run.output
+    run = place.deploy("--diff", env=NOWHERE, **{name: definition})
+    assert run.status == 0, run.text
     assert host.ask(app=name) == "200 markupsafe._speedups"
-    assert not place.deploy(build_env=NOWHERE, **{name: definition}).result["changed"]
+    assert not place.deploy(env=NOWHERE, **{name: definition}).result["changed"]
     sent = host.root(f"stat -c '%U:%G %a' /srv/{name}/wheels; ls /srv/{name}/wheels").split()
     assert sent[:2] == ["root:flaskworks-build", "750"]
     place.site(name, word="__import__('markupsafe')._speedups.__name__.encode()", requirements__txt=wanted + "redis\n")
-    lacking = place.deploy(build_env=NOWHERE, **{name: definition})
+    lacking = place.deploy(env=NOWHERE, **{name: definition})
     assert lacking.status != 0
-    text = said(lacking.output)
+    text = said(lacking.text)
     assert "redis can't be had: the wheelhouse has no fitting wheel of it: build the wheelhouse again" in text
     assert "redis (requirements.txt)" in text
     assert host.ask(app=name) == "200 markupsafe._speedups"
@@ -85,35 +81,35 @@ def test_a_host_without_an_index_deploys_from_a_wheelhouse(place: Place, install
         "wheelhouse",
         flask_apps=place.apps(**{name: {**definition, "python": {**definition["python"], "packages": ["uwsgi"]}}}),
     )
-    assert refused.returncode != 0
-    assert "uwsgi has no wheel for this Python and platform" in said(refused.stdout)
+    assert refused.status != 0
+    assert "uwsgi has no wheel for this Python and platform" in said(refused.text)
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_only_files_with_the_right_hashes_are_installed(place: Place, installer: str) -> None:
+def test_only_files_with_the_right_hashes_are_installed(place: IndexHost, installer: str) -> None:
     host, house = place.host, place.folder / "wheels" / installer
     name = {"uv": "blog", "pip": "shop"}[installer]
     lines = hashed(house)
     definition = {"python": {"installer": installer, "require_hashes": True}}
     good = place.deploy(**{name: {**definition, **place.site(name, word="good", requirements__txt=lines)}})
-    assert good.status == 0, good.output
+    assert good.status == 0, good.text
     lock = host.root(f"cat /srv/{name}/current/requirements.lock")
     assert lock.count("--hash=sha256:") == lines.count("--hash=sha256:")
     digest = lines.split("sha256:")[1].split()[0]
     changed = lines.replace(digest, digest[::-1])
     bad = place.deploy(**{name: {**definition, **place.site(name, word="bad", requirements__txt=changed)}})
     assert bad.status != 0
-    assert "a file is another one than its hash says, and nothing of it was installed" in said(bad.output)
+    assert "a file is another one than its hash says, and nothing of it was installed" in said(bad.text)
     assert host.ask(app=name) == "200 good"
     unhashed = place.deploy(**{name: {**definition, **place.site(name, word="bad", requirements__txt="markupsafe\n")}})
     assert unhashed.status != 0
-    assert "markupsafe: requirements.txt says it without a hash" in said(unhashed.output)
-    assert "gunicorn: the server says it without a hash" in said(unhashed.output)
+    assert "markupsafe: requirements.txt says it without a hash" in said(unhashed.text)
+    assert "gunicorn: the server says it without a hash" in said(unhashed.text)
     some = "".join(line for line in lines.splitlines(keepends=True) if not line.startswith("markupsafe"))
     incomplete = place.deploy(**{name: {**definition, **place.site(name, word="bad", requirements__txt=some)}})
     assert incomplete.status != 0
-    assert "markupsafe" in incomplete.output
-    assert "has no hash" in said(incomplete.output)
+    assert "markupsafe" in incomplete.text
+    assert "has no hash" in said(incomplete.text)
     assert host.ask(app=name) == "200 good"
 
 
@@ -133,7 +129,7 @@ py-modules = ["site_code"]
 """
 
 
-def test_a_lock_is_followed_and_drift_is_an_error(place: Place) -> None:
+def test_a_lock_is_followed_and_drift_is_an_error(place: IndexHost) -> None:
     host = place.host
     site = place.site("locked", word="one", pyproject__toml=PYPROJECT.format(dependencies='"itsdangerous<2.2"'))
     uv = ensure_uv(plain_runner(), env=dict(os.environ), root=os.path.expanduser("~/.cache/flaskworks"))
@@ -143,7 +139,7 @@ def test_a_lock_is_followed_and_drift_is_an_error(place: Place) -> None:
     subprocess.run(lock, check=True, env=command_env(plain))
     definition = {**site, "python": {"packages": ["redis"]}}
     run = place.deploy(locked=definition)
-    assert run.status == 0, run.output
+    assert run.status == 0, run.text
     assert {"itsdangerous", "gunicorn", "redis"} <= set(place.packages("locked"))
     assert place.packages("locked")["itsdangerous"] == "2.1.2"
     assert place.record("locked") == place.packages("locked")
@@ -152,65 +148,65 @@ def test_a_lock_is_followed_and_drift_is_an_error(place: Place) -> None:
     house = {**definition["python"], "wheelhouse": str(place.folder / "wheels" / "locked")}
     offline = {"locked": {**site, "python": house, "env": {"OFFLINE": "1"}}}
     collected = place.playbook("wheelhouse", flask_apps=place.apps(**offline))
-    assert collected.returncode == 0, collected.stdout
+    assert collected.status == 0, collected.text
     host.root("rm -rf /srv/locked/venvs/*/.flaskworks-venv.json /var/cache/flaskworks")
-    run = place.deploy(build_env=NOWHERE, **offline)
-    assert run.status == 0, run.output
+    run = place.deploy(env=NOWHERE, **offline)
+    assert run.status == 0, run.text
     assert place.record("locked") == place.packages("locked")
     place.site("locked", word="two", pyproject__toml=PYPROJECT.format(dependencies='"itsdangerous<2.2", "markupsafe"'))
     for keys, env in ((offline["locked"], NOWHERE), (definition, None)):
-        drift = place.deploy(build_env=env, locked=keys)
+        drift = place.deploy(env=env, locked=keys)
         assert drift.status != 0
-        assert "uv.lock does not fit pyproject.toml: run `uv lock` in the project" in said(drift.output)
+        assert "uv.lock does not fit pyproject.toml: run `uv lock` in the project" in said(drift.text)
     assert host.ask(app="locked") == "200 one"
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_project_that_is_a_package_is_in_the_record(place: Place, installer: str) -> None:
+def test_a_project_that_is_a_package_is_in_the_record(place: IndexHost, installer: str) -> None:
     text = PYPROJECT.format(dependencies='"itsdangerous"') + PACKAGED
     site = place.site("packed", word=installer, pyproject__toml=text)
     run = place.deploy(packed={**site, "python": {"installer": installer}})
-    assert run.status == 0, run.output
+    assert run.status == 0, run.text
     assert place.record("packed") == place.packages("packed")
     assert place.packages("packed")["lock-site"] == "0.3"
     record = json.loads(place.host.root("cat /srv/packed/current/release.json"))
     assert record["packages"] == place.packages("packed")
 
 
-def test_a_python_that_is_not_there_and_requirements_that_contradict(place: Place) -> None:
+def test_a_python_that_is_not_there_and_requirements_that_contradict(place: IndexHost) -> None:
     site = place.site("blog", word="none", requirements__txt="flask\n")
     run = place.deploy(blog={**site, "python": {"interpreter": "python3.99"}})
     there = {"12": "python3.11", "13": "python3.13"}[place.debian]
     assert run.status != 0
-    assert "python3.99 is not on this host, and none is ever downloaded. The host has" in said(run.output)
-    assert there in run.output
+    assert "python3.99 is not on this host, and none is ever downloaded. The host has" in said(run.text)
+    assert there in run.text
     refused = place.playbook("site", flask_apps=place.apps(blog={**site, "python": {"interpreter": "python3.12"}}))
-    assert "which has no python3.12, and no other package source of the host has it either" in said(refused.stdout)
-    assert f"It has python3, {there}, pypy3" in said(refused.stdout)
+    assert "which has no python3.12, and no other package source of the host has it either" in said(refused.text)
+    assert f"It has python3, {there}, pypy3" in said(refused.text)
     for installer in ("uv", "pip"):
         python = {"installer": installer, "packages": ["flask==3.1.0", "werkzeug<3"]}
         conflict = place.deploy(blog={**site, "python": python})
         assert conflict.status != 0
-        text = said(conflict.output)
+        text = said(conflict.text)
         assert "the requirements contradict each other: no set of versions suits all of them. Asked for:" in text
         assert "werkzeug<3 (python.packages)" in text
 
 
-def test_two_releases_are_compared(place: Place) -> None:
+def test_two_releases_are_compared(place: IndexHost) -> None:
     keys = {"env": {"MODE": "one"}, "secrets": {"KEY": f"{PASSWORD}-1"}}
     site = place.site("packed", word="old", requirements__txt="itsdangerous==2.1.2\n")
     (place.folder / "packed" / "pyproject.toml").unlink(missing_ok=True)
     first = place.deploy(packed={**site, **keys})
-    assert first.status == 0, first.output
+    assert first.status == 0, first.text
     place.site("packed", word="new", requirements__txt="itsdangerous==2.2.0\nmarkupsafe==3.0.2\n")
     keys = {"env": {"MODE": "two"}, "secrets": {"KEY": f"{PASSWORD}-2", "OTHER": PASSWORD}}
     second = place.deploy(packed={**site, **keys, "server": {"worker_class": "sync", "workers": 2}})
-    assert second.status == 0, second.output
+    assert second.status == 0, second.text
     shown = place.folder / "status.json"
     definition = place.apps(packed={**site, **keys})
     asked = {"app": "packed", "compare": "previous,live", "status_file": str(shown), "flask_apps_owner": "packed"}
     told = place.playbook("status", flask_apps=definition, **asked)
-    assert told.returncode == 0, told.stdout
+    assert told.status == 0, told.text
     (app,) = json.loads(shown.read_text())["hosts"][f"environments{place.debian}"]["apps"]
     found = app["diff"]
     assert found["packages"] == {
@@ -222,7 +218,7 @@ def test_two_releases_are_compared(place: Place) -> None:
     assert found["environment"]["changed"] == ["MODE"]
     assert found["code"]
     assert any(line == "+workers = 2" for lines in found["settings"].values() for line in lines)
-    assert PASSWORD not in told.stdout + shown.read_text()
-    assert ["itsdangerous", "2.1.2", "2.2.0"] in [line.split() for line in told.stdout.splitlines()]
+    assert PASSWORD not in told.text + shown.read_text()
+    assert ["itsdangerous", "2.1.2", "2.2.0"] in [line.split() for line in told.text.splitlines()]
     back = place.playbook("status", flask_apps=definition, **{**asked, "compare": "zzz"})
-    assert "'zzz' is no kept release of packed; kept releases: 20" in back.stdout
+    assert "'zzz' is no kept release of packed; kept releases: 20" in back.text

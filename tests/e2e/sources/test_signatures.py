@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from e2e.sources.conftest import SITE
-from e2e.sources.test_sources import said
-
-if TYPE_CHECKING:
-    from e2e.sources.conftest import Sources
+from e2e.sources.servers import SITE, Sources, said
 
 URL = "file:///opt/signed"
 # One commit for each word that the site says. Ann signs by SSH, Bob by OpenPGP; nobody knows the stranger.
@@ -53,7 +49,7 @@ def test_what_is_signed_by_a_key_of_the_inventory_goes_live(sources: Sources, ke
     for version, word, *given in (("v1", "ann", "ann"), ("v4", "bob", "ann", "bob"), ("main", "branch", "ann")):
         wanted = source(version, *(keys[who] for who in given))
         run = sources.deploy(blog=wanted)
-        assert run.status == 0, run.output
+        assert run.status == 0, run.text
         assert host.ask() == f"200 {word}"
         assert not sources.deploy(blog=wanted).result["changed"]
     assert host.root("ls /run/flaskworks-keys; ls -d /nonexistent /root/.gnupg 2>/dev/null || true") == ""
@@ -78,15 +74,15 @@ def test_anything_else_is_not_built(
     before = sources.host.root("ls /srv/blog/releases; readlink /srv/blog/current")
     run = sources.deploy(blog=source(version, keys[given]))
     assert run.status != 0
-    assert words in said(run.output), run.output[-2500:]
-    assert "is still serving" in run.output
+    assert words in said(run.text), run.text[-2500:]
+    assert "is still serving" in run.text
     assert sources.host.root("ls /srv/blog/releases; readlink /srv/blog/current") == before
 
 
 def test_a_tag_that_was_changed_after_it_was_signed_is_not_built(sources: Sources, keys: dict[str, str]) -> None:
     run = sources.deploy(shop=source("v4", keys["bob"], url="file:///opt/forged.git"))
     assert run.status != 0
-    assert "the tag v4 has a signature that does not fit: it was changed afterwards" in said(run.output)
+    assert "the tag v4 has a signature that does not fit: it was changed afterwards" in said(run.text)
 
 
 def test_a_tag_that_is_signed_later_is_seen(sources: Sources, keys: dict[str, str]) -> None:
@@ -96,5 +92,5 @@ def test_a_tag_that_is_signed_later_is_seen(sources: Sources, keys: dict[str, st
         " -c user.signingKey=/opt/ann tag -f -s -m fine v2 v2^{}"
     )
     run = sources.deploy(blog=source("v2", keys["ann"]))
-    assert run.status == 0, run.output
+    assert run.status == 0, run.text
     assert sources.host.ask() == "200 nobody"
