@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import re
-import shlex
-import signal
+import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from e2e.machine import keep
+from e2e.machine import Machine, booted
+from e2e.playbooks import Run, begin, build_env, play
 
-ROOT = Path(__file__).resolve().parents[2]
-HOSTS = ROOT / "tests" / "hosts" / "hosts.py"
 REPOSITORY = "/var/lib/story.git"
 DOMAIN = "story.test"
 
@@ -102,60 +96,29 @@ def write_versions(folder: Path) -> None:
         subprocess.run([*git, "tag", version], check=True)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one ansible-playbook said."""
+class Story(Machine):
+    """The host, its own inventory, and the runs; with `collections` those use another copy of the collection."""
 
-    status: int
-    text: str
-
-    @property
-    def changed(self) -> int:
-        found = re.search(r"^\S+ +: ok=\d+ +changed=(\d+)", self.text, re.MULTILINE)
-        return int(found[1]) if found else -1
-
-    @property
-    def flat(self) -> str:
-        """The text in one line, without the edge of boxes."""
-        return re.sub(r"[\s│]+", " ", self.text)
-
-
-class Story:
-    """The host, its inventory, and the runs."""
-
-    def __init__(self, name: str, debian: str, folder: Path, collections: Path | None = None) -> None:
-        self.name = name
-        self.debian = debian
-        self.folder = folder
+    def __init__(self, name: str, inventory: Path, folder: Path) -> None:
+        super().__init__(name, inventory, folder)
         self.inventory = folder / "hosts.yml"
-        self.collections = collections
-        self.connection: dict[str, Any] = {}
+        self.collections: Path | None = None
 
-    def hosts(self, *words: str) -> None:
-        subprocess.run([sys.executable, str(HOSTS), *words], check=True, stdin=subprocess.DEVNULL)
-
-    def up(self, before: str = "true") -> None:
-        """Boot the host, run ``before`` there, put the repository on it, and bring v1 live with site.yml."""
-        self.hosts("down", "--name", self.name)
-        made = self.folder / "made.yml"
-        self.hosts("up", "--name", self.name, "--debian", self.debian, "--publish", "80", "--inventory", str(made))
-        (self.connection,) = yaml.safe_load(made.read_text())["flask_hosts"]["hosts"].values()
+    def prepare(self, before: str = "true") -> None:
+        """Run ``before`` on the host, put the repository there, and bring v1 live with site.yml."""
         self.write_inventory()
         repository, bundle = self.folder / "story", self.folder / "story.bundle"
+        shutil.rmtree(repository, ignore_errors=True)
         write_versions(repository)
         subprocess.run(["git", "-C", str(repository), "bundle", "create", "--quiet", str(bundle), "--all"], check=True)
         encoded = base64.b64encode(bundle.read_bytes()).decode()
         self.root(before)
         self.root("apt-get -qq update && apt-get -qq install --yes curl git >/dev/null 2>&1")
-        self.root(
-            f"base64 --decode > /root/story.bundle && git clone -q --mirror /root/story.bundle {REPOSITORY}", encoded
-        )
+        unpack = f"rm -rf {REPOSITORY} && git clone -q --mirror /root/story.bundle {REPOSITORY}"
+        self.root(f"base64 --decode > /root/story.bundle && {unpack}", encoded)
         run = self.play("site.yml")
         assert run.status == 0, run.text
-        assert self.ask("/") == "v1"
-
-    def down(self) -> None:
-        self.hosts("down", "--name", self.name)
+        assert self.visit("/") == "v1"
 
     def write_inventory(self, others: Sequence[Story] = (), **changes: Any) -> None:
         """Write the inventory, with ``others`` behind this host; ``changes`` replace keys of the application."""
@@ -175,61 +138,31 @@ class Story:
             "keep": 4,
             **changes,
         }
-        names = r"^(PIP|UV)_(INDEX_URL|DEFAULT_INDEX)$"
-        index = {name: value for name, value in os.environ.items() if re.match(names, name)}
-        variables = {"flask_apps": {"story": entry}, "flask_apps_build_env": index}
-        hosts = {"story": self.connection, **{other.name: other.connection for other in others}}
+        variables = {"flask_apps": {"story": entry}, "flask_apps_build_env": build_env()}
+        hosts = {"story": self.facts, **{other.name: other.facts for other in others}}
         self.inventory.write_text(yaml.safe_dump({"flask_hosts": {"hosts": hosts, "vars": variables}}, sort_keys=False))
 
-    def root(self, command: str, stdin: str = "", check: bool = True) -> str:
-        """Run a shell command as root and return its output."""
-        common = shlex.split(self.connection["ansible_ssh_common_args"])
-        reach = [
-            *("ssh", "-q", "-p", str(self.connection["ansible_port"])),
-            *("-i", self.connection["ansible_ssh_private_key_file"], *common),
-            f"{self.connection['ansible_user']}@{self.connection['ansible_host']}",
-        ]
-        done = subprocess.run(
-            [*reach, f"sudo sh -c {shlex.quote(command)}"], input=stdin, capture_output=True, text=True, check=False
-        )
-        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def ask(self, path: str) -> str:
+    def visit(self, path: str) -> str:
         """Return what a visitor reads, or the number of a status that is not 200."""
         words = f"curl -s -m 10 -w '%{{http_code}}' -H 'Host: {DOMAIN}' http://127.0.0.1{path}"
         body, status = (text := self.root(words, check=False))[:-3], text[-3:]
         return body.strip() if status == "200" else status
 
     def begin(self, playbook: str, *options: str) -> subprocess.Popen[str]:
-        """Start a playbook in a process group of its own."""
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        environment.pop("ANSIBLE_BECOME", None)
-        if self.collections:
-            environment["ANSIBLE_COLLECTIONS_PATH"] = str(self.collections)
-        book = playbook if playbook == "site.yml" else f"playbooks/{playbook}.yml"
-        return subprocess.Popen(
-            [str(Path(sys.executable).parent / "ansible-playbook"), book, "-i", str(self.inventory), *options],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        """Start a playbook."""
+        return begin(self.inventory, book(playbook), *options, env=self.environment())
 
-    def play(self, playbook: str, *options: str) -> Run:
-        with self.begin(playbook, *options) as process:
-            text, dummy = process.communicate(timeout=300)
-        return Run(process.returncode, text)
+    def play(self, playbook: str, *options: str, env: Mapping[str, str] | None = None) -> Run:
+        return play(self.inventory, book(playbook), *options, env={**self.environment(), **(env or {})})
+
+    def environment(self) -> dict[str, str]:
+        return {"ANSIBLE_COLLECTIONS_PATH": str(self.collections)} if self.collections else {}
 
     def deploy(self, version: str, *options: str) -> Run:
         return self.play("deploy", "-e", f"version={version}", *options)
 
-    def live(self) -> str:
-        """Return the id of the live release."""
-        return self.root("readlink /srv/story/current").strip().rpartition("/")[2]
+    def live(self, app: str = "story") -> str:
+        return super().live(app)
 
     def history(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.root("cat /srv/story/releases.jsonl").splitlines()]
@@ -240,22 +173,9 @@ class Story:
         return {unit for unit in listed if self.live() not in unit}
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Kill a playbook and all that it started, as when its machine is gone: workers have sessions of their own."""
-    for pid in [process.pid, *descendants(process.pid)]:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    process.communicate()
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the processes below a process."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
-    found = [pid]
-    for parent in found:
-        found += [child for child, above in pairs if above == parent]
-    return found[1:]
+def book(name: str) -> str:
+    """The path of a playbook by its name."""
+    return name if name == "site.yml" else f"playbooks/{name}.yml"
 
 
 @contextmanager
@@ -263,10 +183,7 @@ def story(
     name: str, debian: str, folder: Path, collections: Path | None = None, before: str = "true"
 ) -> Iterator[Story]:
     """A host with the site live, gone afterwards unless TEST_KEEP is set."""
-    made = Story(name, debian, folder, collections)
-    try:
-        made.up(before)
+    with booted(Story, name, debian, folder, publish=[80]) as made:
+        made.collections = collections
+        made.prepare(before)
         yield made
-    finally:
-        if not keep():
-            made.down()

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import STEPS
-from e2e.machine import debians
-from e2e.story import DOMAIN, ROOT, Story, end, story
+from e2e.machine import debians, folder_of, hosts
+from e2e.playbooks import ROOT, end
+from e2e.story import DOMAIN, Story, story
 from e2e.visitors import Load
 
 PATCH = """
@@ -54,7 +55,7 @@ def site(
     request: pytest.FixtureRequest, collections: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Story]:
     name = f"crash{request.param}"
-    with story(name, request.param, tmp_path_factory.mktemp("crash"), collections) as made:
+    with story(name, request.param, folder_of(name, tmp_path_factory), collections) as made:
         yield made
 
 
@@ -77,9 +78,9 @@ def converged(site: Story, setting: str, changed: int | None) -> None:
     """The next run brings the release live, cleans up, and the one after it has nothing to do."""
     run = site.play("deploy")
     assert run.status == 0, run.text
-    assert changed is None or run.changed == changed, run.text
-    assert site.ask("/setting") == setting
-    assert site.play("deploy").changed == 0
+    assert changed is None or run.recap()["changed"] == changed, run.text
+    assert site.visit("/setting") == setting
+    assert site.play("deploy").recap()["changed"] == 0
     live = site.live()
     assert site.units() == set()
     assert site.root("ls /srv/story/journal.json 2>/dev/null || true") == ""
@@ -97,12 +98,12 @@ def converged(site: Story, setting: str, changed: int | None) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_module_is_killed(site: Story, visitors: Load, setting: str, step: str) -> None:
-    before = site.ask("/setting")
+    before = site.visit("/setting")
     site.root(f"echo {step} > /run/kill-at")
     run = site.play("deploy")
     assert run.status != 0, run.text
     assert "was cut short while" in run.flat
-    assert site.ask("/setting") in {before, setting}
+    assert site.visit("/setting") in {before, setting}
     converged(site, setting, 1)
 
 
@@ -115,7 +116,7 @@ def test_the_way_back_is_killed(site: Story, visitors: Load, setting: str, step:
     site.root(f"echo {step} > /run/kill-at")
     assert site.play("rollback", "-e", "app=story").status != 0
     run = site.play("rollback", "-e", "app=story")
-    assert (run.status, run.changed, site.live()) == (0, 1, earlier), run.text
+    assert (run.status, run.recap()["changed"], site.live()) == (0, 1, earlier), run.text
     assert list(json.loads(site.root("cat /srv/story/rolled_back.json"))) == [bad]
     assert site.units() == set()
     site.root("rm /srv/story/rolled_back.json")
@@ -146,17 +147,17 @@ def test_none_of_the_visitors_has_noticed(visitors: Load) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_host_is_killed(site: Story, setting: str, step: str) -> None:
-    before = site.ask("/setting")
+    before = site.visit("/setting")
     site.root(f"echo {step} > /run/stop-at")
     process = site.begin("deploy")
     deadline = time.monotonic() + 60
     while site.root("ps -eo stat | grep --count ^T || true").strip() == "0":
         assert time.monotonic() < deadline, "the step was not reached"
         time.sleep(0.2)
-    site.hosts("restart", "--hard", "--name", site.name)
+    hosts("restart", "--hard", "--name", site.name)
     end(process)
     deadline = time.monotonic() + 30
-    while site.ask("/setting") not in {before, setting}:
+    while site.visit("/setting") not in {before, setting}:
         assert time.monotonic() < deadline, "the site is not back after the boot"
         time.sleep(0.5)
     converged(site, setting, 1)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from e2e.machine import debians
-from e2e.story import DOMAIN, REPOSITORY, Run, Story, story
+from e2e.machine import debians, folder_of, hosts
+from e2e.playbooks import Run
+from e2e.story import DOMAIN, REPOSITORY, Story, story
 from e2e.visitors import Load
 
 SUFFIXES = {"systemd": "service", "supervisor": "conf", "cron": "cron"}
 
 
-class Host:
+class ManagedHost:
     """The story's host, and what its inventory says at the moment."""
 
     def __init__(self, site: Story) -> None:
@@ -63,12 +64,13 @@ class Host:
 
 
 @pytest.fixture(scope="module", params=debians("13"))
-def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with story(f"managers{request.param}", request.param, tmp_path_factory.mktemp("managers")) as made:
-        yield Host(made)
+def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedHost]:
+    name = f"managers{request.param}"
+    with story(name, request.param, folder_of(name, tmp_path_factory)) as made:
+        yield ManagedHost(made)
 
 
-def load(here: Host, **options: Any) -> Load:
+def load(here: ManagedHost, **options: Any) -> Load:
     return Load(here.site.root, DOMAIN, **{"rate": 100, "post_share": 0.3, "static_path": "/setting", **options})
 
 
@@ -91,15 +93,15 @@ def wait_until(check: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.2)
 
 
-def lively(here: Host) -> bool:
-    return here.site.ask("/health") == "fine" and here.state()["state"] == "live"
+def lively(here: ManagedHost) -> bool:
+    return here.site.visit("/health") == "fine" and here.state()["state"] == "live"
 
 
-def moves_to(here: Host, manager: str, before: str) -> None:
+def moves_to(here: ManagedHost, manager: str, before: str) -> None:
     """Move the application under load."""
     here.say(process_manager=manager)
     predicted = good(here.site.play("site.yml", "--check", "--diff"))
-    assert predicted.changed > 0
+    assert predicted.recap()["changed"] > 0
     assert "+process manager: " in predicted.text or before != "systemd"
     assert here.state()["web"]["manager"] == before
     with load(here) as visitors:
@@ -113,19 +115,19 @@ def moves_to(here: Host, manager: str, before: str) -> None:
     assert state["web"]["workers"] == 2
     assert [process["active"] for process in state["processes"]] == ["active"]
     assert ("not for production" in run.flat) is (manager == "cron")
-    assert good(here.site.play("site.yml")).changed == 0
+    assert good(here.site.play("site.yml")).recap()["changed"] == 0
 
 
-def serves(here: Host) -> None:
+def serves(here: ManagedHost) -> None:
     """The parts of the story that are the same under each manager."""
     site = here.site
     # A new version, and the way back.
     here.version("v2")
     with load(here) as visitors:
         good(site.play("deploy"))
-        assert site.ask("/") == "v2"
+        assert site.visit("/") == "v2"
         good(site.play("rollback", "-e", "app=story"))
-        assert site.ask("/") == "v1"
+        assert site.visit("/") == "v1"
     lossless(visitors, {"v1", "v2"})
     assert here.left() == []
     # Broken ones reach nobody.
@@ -141,7 +143,7 @@ def serves(here: Host) -> None:
     here.version("v1")
 
 
-def rotates(here: Host) -> None:
+def rotates(here: ManagedHost) -> None:
     """No line of the access log is lost in a rotation."""
     site = here.site
     lines = "cat /var/log/story/access.log* | wc -l"
@@ -157,14 +159,14 @@ def rotates(here: Host) -> None:
     assert site.root("ls /var/log/story").split().count("access.log.2") == 1
 
 
-def test_supervisor_takes_over_from_systemd(here: Host) -> None:
+def test_supervisor_takes_over_from_systemd(here: ManagedHost) -> None:
     moves_to(here, "supervisor", "systemd")
     listed = here.site.root("supervisorctl status")
     assert listed.count("RUNNING") + listed.count("STARTING") == 2
     assert "/tmp" not in here.site.root("cat /etc/supervisor/conf.d/story*; cat /srv/story/current/launch")
 
 
-def test_the_program_is_as_confined_as_supervisor_can(here: Host) -> None:
+def test_the_program_is_as_confined_as_supervisor_can(here: ManagedHost) -> None:
     pid = here.main_pid()
     status = here.site.root(f"cat /proc/{pid}/status")
     assert "NoNewPrivs:\t1" in status
@@ -181,11 +183,11 @@ def test_the_program_is_as_confined_as_supervisor_can(here: Host) -> None:
     ]
 
 
-def test_versions_come_and_go_under_supervisor(here: Host) -> None:
+def test_versions_come_and_go_under_supervisor(here: ManagedHost) -> None:
     serves(here)
 
 
-def test_supervisor_restarts_what_is_killed_and_not_what_is_stopped(here: Host) -> None:
+def test_supervisor_restarts_what_is_killed_and_not_what_is_stopped(here: ManagedHost) -> None:
     first, restarts = here.main_pid(), here.state()["web"]["restarts"]
     here.site.root(f"kill -9 {first}")
     wait_until(lambda: here.main_pid() not in (0, first) and lively(here), 20, "it is back after kill -9")
@@ -193,22 +195,22 @@ def test_supervisor_restarts_what_is_killed_and_not_what_is_stopped(here: Host) 
     here.site.root(f"kill -15 {here.main_pid()}")
     wait_until(lambda: here.state()["web"]["active"] == "inactive", 20, "it has stopped")
     time.sleep(3)
-    assert here.site.ask("/health") == "502"
+    assert here.site.visit("/health") == "502"
     run = good(here.site.play("site.yml"))
     assert "was inactive" in run.flat
     assert lively(here)
 
 
-def test_a_crash_of_supervisor_itself_costs_no_second_server(here: Host) -> None:
+def test_a_crash_of_supervisor_itself_costs_no_second_server(here: ManagedHost) -> None:
     here.site.root("systemctl kill --signal=KILL --kill-whom=main supervisor; systemctl reset-failed supervisor")
-    assert here.site.ask("/health") == "fine"
+    assert here.site.visit("/health") == "fine"
     here.site.root("systemctl start supervisor")
     wait_until(lambda: lively(here), 30, "supervisor runs it again")
     masters = f"pgrep -f [r]eleases/{here.site.live()}/venv/bin/gunicorn | wc -l"
     wait_until(lambda: here.site.root(masters).strip() == "3", 45, "the server that nobody watched has ended")
 
 
-def test_a_broken_program_of_somebody_else_is_named(here: Host) -> None:
+def test_a_broken_program_of_somebody_else_is_named(here: ManagedHost) -> None:
     here.version("v3")
     here.site.root(
         "printf '[program:other]\\ncommand=/bin/true\\nstdout_logfile=/no/where.log\\n'"
@@ -224,24 +226,24 @@ def test_a_broken_program_of_somebody_else_is_named(here: Host) -> None:
     here.version("v1")
 
 
-def test_logs_and_commands_work_under_supervisor(here: Host) -> None:
+def test_logs_and_commands_work_under_supervisor(here: ManagedHost) -> None:
     assert "Booting worker" in here.site.root("flaskworks story logs")
     assert here.site.root("flaskworks story run id -un").strip() == "story"
     assert here.site.root("flaskworks story run printenv VIRTUAL_ENV").strip().endswith("/venv")
 
 
-def test_rotation_under_supervisor_loses_no_line(here: Host) -> None:
+def test_rotation_under_supervisor_loses_no_line(here: ManagedHost) -> None:
     rotates(here)
     here.site.root("logrotate --force /etc/logrotate.d/story.supervisor")
 
 
-def test_cron_takes_over_from_supervisor(here: Host) -> None:
+def test_cron_takes_over_from_supervisor(here: ManagedHost) -> None:
     moves_to(here, "cron", "supervisor")
     assert here.site.root("supervisorctl status; true").strip() == ""
     assert "not for production" in here.site.root("flaskworks story")
 
 
-def test_the_control_script_is_plain_shell(here: Host) -> None:
+def test_the_control_script_is_plain_shell(here: ManagedHost) -> None:
     control = "/srv/story/current/control"
     here.site.root(f"dash -n {control}")
     as_app = f"runuser -u story -- {control}"
@@ -250,11 +252,11 @@ def test_the_control_script_is_plain_shell(here: Host) -> None:
     assert here.site.root(f"{control} status; echo $?").strip() == "77"
 
 
-def test_versions_come_and_go_under_cron(here: Host) -> None:
+def test_versions_come_and_go_under_cron(here: ManagedHost) -> None:
     serves(here)
 
 
-def test_cron_starts_what_died_within_a_minute(here: Host) -> None:
+def test_cron_starts_what_died_within_a_minute(here: ManagedHost) -> None:
     first, restarts = here.main_pid(), here.state()["web"]["restarts"]
     here.site.root(f"kill -9 {first}")
     wait_until(lambda: here.state()["web"]["active"] == "failed", 10, "it is seen as dead")
@@ -263,17 +265,17 @@ def test_cron_starts_what_died_within_a_minute(here: Host) -> None:
     assert here.state()["web"]["restarts"] == restarts + 1
 
 
-def test_cron_leaves_alone_what_was_stopped(here: Host) -> None:
+def test_cron_leaves_alone_what_was_stopped(here: ManagedHost) -> None:
     as_app = "runuser -u story -- /srv/story/current/control"
     here.site.root(f"{as_app} stop")
     here.site.root(f"{as_app} check")
-    assert here.site.ask("/health") == "502"
+    assert here.site.visit("/health") == "502"
     assert "was stopped" in here.site.root(f"{as_app} status || true")
     here.site.root(f"{as_app} restart")
     wait_until(lambda: lively(here), 10, "it is started again")
 
 
-def test_a_stale_pid_file_names_nobody(here: Host) -> None:
+def test_a_stale_pid_file_names_nobody(here: ManagedHost) -> None:
     """The number of a dead server was given to somebody else: he is neither taken for it nor killed."""
     as_app, run = "runuser -u story -- /srv/story/current/control", f"/run/story/{here.site.live()}"
     here.site.root(f"kill -9 {here.main_pid()}")
@@ -289,29 +291,29 @@ def test_a_stale_pid_file_names_nobody(here: Host) -> None:
     assert here.site.root(f"kill -0 {foreign} && kill {foreign} && echo lived").strip() == "lived"
 
 
-def test_logs_and_commands_work_under_cron(here: Host) -> None:
+def test_logs_and_commands_work_under_cron(here: ManagedHost) -> None:
     assert "Booting worker" in here.site.root("flaskworks story logs")
     assert "does not run: starting it" in here.site.root("flaskworks story logs")
     assert here.site.root("flaskworks story run id -un").strip() == "story"
 
 
-def test_rotation_under_cron_loses_no_line(here: Host) -> None:
+def test_rotation_under_cron_loses_no_line(here: ManagedHost) -> None:
     rotates(here)
 
 
-def test_all_is_back_after_a_reboot_under_cron(here: Host) -> None:
-    here.site.hosts("restart", "--name", here.site.name)
+def test_all_is_back_after_a_reboot_under_cron(here: ManagedHost) -> None:
+    hosts("restart", "--name", here.site.name)
     wait_until(lambda: lively(here), 90, "cron has started all")
     assert here.left() == []
 
 
-def test_systemd_takes_over_from_cron(here: Host) -> None:
+def test_systemd_takes_over_from_cron(here: ManagedHost) -> None:
     moves_to(here, "systemd", "cron")
     assert here.site.root("stat -c %a.%U /run/story").strip() == "755.root"
     assert here.site.root("find /etc/cron.d /etc/tmpfiles.d /etc/supervisor -name '*story*'") == ""
 
 
-def test_back_over_the_change_of_managers(here: Host) -> None:
+def test_back_over_the_change_of_managers(here: ManagedHost) -> None:
     with load(here) as visitors:
         good(here.site.play("rollback", "-e", "app=story"))
         assert here.state()["web"]["manager"] == "cron"
@@ -322,13 +324,13 @@ def test_back_over_the_change_of_managers(here: Host) -> None:
     assert here.site.root("find /etc/cron.d /etc/systemd -name '*story@*' -o -name '*story-*'") == ""
 
 
-def test_all_is_back_after_a_reboot_under_supervisor(here: Host) -> None:
-    here.site.hosts("restart", "--name", here.site.name)
+def test_all_is_back_after_a_reboot_under_supervisor(here: ManagedHost) -> None:
+    hosts("restart", "--name", here.site.name)
     wait_until(lambda: lively(here), 30, "supervisor has started all")
-    assert good(here.site.play("site.yml")).changed == 0
+    assert good(here.site.play("site.yml")).recap()["changed"] == 0
 
 
-def test_removal_leaves_nothing(here: Host) -> None:
+def test_removal_leaves_nothing(here: ManagedHost) -> None:
     good(here.site.play("remove", "-e", "app=story", "-e", "remove_data=true"))
     named = "-name story -o -name 'story[.@]*' -o -name 'flaskworks-story*'"
     found = f"find /etc /run /srv /var/log /var/lib/flaskworks {named} | grep -v -e ^/srv/story$ || true"

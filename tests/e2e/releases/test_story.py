@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from e2e.machine import debians
+from e2e.machine import debians, folder_of
 from e2e.story import BAD, DOMAIN, Story, story
 from e2e.visitors import Load
 
 
 @pytest.fixture(scope="module", params=debians("12,13"))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with story(f"story{request.param}", request.param, tmp_path_factory.mktemp("story")) as made:
+    name = f"releases-story{request.param}"
+    with story(name, request.param, folder_of(name, tmp_path_factory)) as made:
         yield made
 
 
@@ -37,7 +38,7 @@ def test_v2_goes_live_with_its_process_and_its_timer(site: Story) -> None:
         run = site.deploy("v2")
     assert run.status == 0, run.text
     lossless(visitors, {"v1", "v2"})
-    assert site.ask("/") == "v2"
+    assert site.visit("/") == "v2"
     assert site.units() == set(), "something of the old release is left"
     assert site.root("tail -n 1 /srv/story/shared/data/worker.log").startswith("v2 ")
     assert site.root("cat /srv/story/shared/data/migrations.log").split() == ["v1", "v2"]
@@ -48,9 +49,9 @@ def test_v2_goes_live_with_its_process_and_its_timer(site: Story) -> None:
 
 
 def test_files_of_the_page_that_a_visitor_still_has_open_stay_reachable(site: Story) -> None:
-    assert site.ask("/static/style.v2.css") == "/* v2 */"
-    assert site.ask("/static/style.v1.css") == "/* v1 */"
-    assert site.ask("/static/style.v0.css") == "404"
+    assert site.visit("/static/style.v2.css") == "/* v2 */"
+    assert site.visit("/static/style.v1.css") == "/* v1 */"
+    assert site.visit("/static/style.v0.css") == "404"
 
 
 def test_the_same_again_is_nothing_and_costs_little(site: Story) -> None:
@@ -59,7 +60,7 @@ def test_the_same_again_is_nothing_and_costs_little(site: Story) -> None:
 
     before = executions()
     run = site.deploy("v2")
-    assert (run.status, run.changed) == (0, 0), run.text
+    assert (run.status, run.recap()["changed"]) == (0, 0), run.text
     # The count itself is one.
     assert executions() - before - 1 <= 4
 
@@ -88,8 +89,8 @@ def test_a_bad_release_reaches_nobody(site: Story, version: str) -> None:
 
 def test_the_next_good_one_needs_no_clean_up(site: Story) -> None:
     run = site.deploy("v3")
-    assert (run.status, site.ask("/")) == (0, "v3"), run.text
-    assert site.deploy("v3").changed == 0
+    assert (run.status, site.visit("/")) == (0, "v3"), run.text
+    assert site.deploy("v3").recap()["changed"] == 0
 
 
 def test_back_and_forth_any_number_of_times(site: Story) -> None:
@@ -97,7 +98,7 @@ def test_back_and_forth_any_number_of_times(site: Story) -> None:
     migrations = site.root("cat /srv/story/shared/data/migrations.log")
     with load(site) as visitors:
         assert site.play("rollback", "-e", "app=story").status == 0
-        assert site.ask("/") == "v2"
+        assert site.visit("/") == "v2"
         second = site.live()
         again = site.deploy("v3")
         assert again.status != 0
@@ -112,7 +113,7 @@ def test_back_and_forth_any_number_of_times(site: Story) -> None:
     assert site.root("cat /srv/story/shared/data/migrations.log") == migrations
     assert site.root("tail -n 1 /srv/story/shared/data/worker.log").startswith("v2 ")
     first = site.play("rollback", "-e", "app=story")
-    assert (first.status, site.ask("/")) == (0, "v1"), first.text
+    assert (first.status, site.visit("/")) == (0, "v1"), first.text
     none = site.play("rollback", "-e", "app=story")
     assert none.status != 0
     assert "story has no earlier good release; there are:" in none.flat
@@ -120,17 +121,17 @@ def test_back_and_forth_any_number_of_times(site: Story) -> None:
 
 def test_what_was_rolled_back_from_goes_live_by_force(site: Story) -> None:
     run = site.deploy("v3", "-e", "force=true")
-    assert (run.status, site.ask("/")) == (0, "v3"), run.text
-    assert site.deploy("v3").changed == 0
+    assert (run.status, site.visit("/")) == (0, "v3"), run.text
+    assert site.deploy("v3").recap()["changed"] == 0
     assert [entry["action"] for entry in site.history()[-2:]] == ["rolled_back", "reactivated"]
 
 
 def test_settings_come_back_with_their_release(site: Story) -> None:
     site.write_inventory(env={"SETTING": "new"}, source={"git": "/var/lib/story.git", "version": "v3"})
     assert site.play("deploy").status == 0
-    assert site.ask("/setting") == "new"
+    assert site.visit("/setting") == "new"
     assert site.play("rollback", "-e", "app=story").status == 0
-    assert (site.ask("/setting"), site.ask("/")) == ("", "v3")
+    assert (site.visit("/setting"), site.visit("/")) == ("", "v3")
     site.write_inventory()
 
 
@@ -147,7 +148,7 @@ def test_a_stream_that_never_ends_does_not_hold_up_a_deploy_for_long(site: Story
     time.sleep(1)
     started = time.monotonic()
     run = site.deploy("v2", "-e", "force=true")
-    assert (run.status, site.ask("/")) == (0, "v2"), run.text
+    assert (run.status, site.visit("/")) == (0, "v2"), run.text
     assert "long requests are left: they have 30 s to end" in run.text
     assert time.monotonic() - started < 60
 
@@ -162,7 +163,7 @@ def test_two_at_once_the_second_is_told_who_and_what_to_do(site: Story) -> None:
     assert "another deploy of story is running:" in refused.flat
     assert "Wait for it with -e lock_wait=300" in refused.flat
     waited = site.deploy("v1", "-e", "lock_wait=60")
-    assert (waited.status, waited.changed) == (0, 0), waited.text
+    assert (waited.status, waited.recap()["changed"]) == (0, 0), waited.text
     assert first.wait(60) == 0
     site.write_inventory(commands={"build": ["sleep 300"]})
     stuck = site.begin("deploy", "-e", "version=v2")
@@ -170,7 +171,7 @@ def test_two_at_once_the_second_is_told_who_and_what_to_do(site: Story) -> None:
         time.sleep(0.2)
     site.write_inventory()
     broken = site.deploy("v2", "-e", "break_lock=true")
-    assert (broken.status, site.ask("/")) == (0, "v2"), broken.text
+    assert (broken.status, site.visit("/")) == (0, "v2"), broken.text
     assert stuck.wait(60) != 0
     assert "cut short" in (stuck.stdout.read() if stuck.stdout else "")
 
@@ -182,7 +183,7 @@ def test_the_live_release_outlives_any_pruning(site: Story) -> None:
     assert site.deploy("v3").status == 0
     # The one before is needed for its static files.
     assert site.root("ls /srv/story/releases").split() == sorted([before, site.live()])
-    assert site.ask("/") == "v3"
+    assert site.visit("/") == "v3"
     site.write_inventory()
 
 

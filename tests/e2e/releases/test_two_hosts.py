@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from e2e.machine import folder_of
 from e2e.story import Story, story
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Story, Story]]:
     """Two hosts with the same site; the inventory of the first one has both."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
-    with story("first13", "13", folders[0]) as first, story("second12", "12", folders[1]) as second:
+    names = {"releases-first13": "13", "releases-second12": "12"}
+    places = [(name, debian, folder_of(name, tmp_path_factory)) for name, debian in names.items()]
+    with story(*places[0]) as first, story(*places[1]) as second:
         first.write_inventory([second])
         yield first, second
 
@@ -24,7 +26,7 @@ def migrations(site: Story) -> list[str]:
 def test_the_first_host_migrates_and_both_go_live(both: tuple[Story, Story]) -> None:
     run = both[0].deploy("v2")
     assert run.status == 0, run.text
-    assert [site.ask("/") for site in both] == ["v2", "v2"]
+    assert [site.visit("/") for site in both] == ["v2", "v2"]
     assert migrations(both[0]) == ["v1", "v2"]
     # Its v1 came from a run of its own.
     assert migrations(both[1]) == ["v1"]
@@ -36,11 +38,11 @@ def test_what_fails_on_the_first_host_never_begins_on_the_second(both: tuple[Sto
     before = both[1].history()
     run = both[0].deploy("probe")
     assert run.status != 0
-    assert [site.ask("/") for site in both] == ["v2", "v2"]
+    assert [site.visit("/") for site in both] == ["v2", "v2"]
     assert both[1].history() == before
 
 
 def test_both_go_back_together(both: tuple[Story, Story]) -> None:
     run = both[0].play("rollback", "-e", "app=story")
     assert run.status == 0, run.text
-    assert [site.ask("/") for site in both] == ["v1", "v1"]
+    assert [site.visit("/") for site in both] == ["v1", "v1"]

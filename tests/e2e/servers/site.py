@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from e2e.story import DOMAIN, Run, Story
+from e2e.playbooks import Run
+from e2e.story import DOMAIN, Story
 
 PAGES = """
 import os, sys, threading, time
@@ -84,14 +85,10 @@ with socket.create_connection(("127.0.0.1", 80), 10) as client:
 class Site(Story):
     """A host with the site; ``chosen`` is what the inventory says of the server."""
 
-    def up(self, before: str = "true") -> None:
-        self.hosts("down", "--name", self.name)
-        made = self.folder / "made.yml"
-        self.hosts("up", "--name", self.name, "--debian", self.debian, "--publish", "80", "--inventory", str(made))
-        (self.connection,) = yaml.safe_load(made.read_text())["flask_hosts"]["hosts"].values()
+    def prepare(self, before: str = "true") -> None:
         self.root("apt-get -qq update && apt-get -qq install --yes curl >/dev/null 2>&1")
         self.code = self.folder / "code"
-        (self.code / "static").mkdir(parents=True)
+        (self.code / "static").mkdir(parents=True, exist_ok=True)
         (self.code / "pages.py").write_text(PAGES)
         (self.code / "asgi_pages.py").write_text(ASGI)
         (self.code / "static" / "style.css").write_text("/* style */\n")
@@ -136,7 +133,7 @@ class Site(Story):
 
     def facts(self) -> dict[str, Any]:
         """Return what the application sees of its server."""
-        text = self.ask("/facts")
+        text = self.visit("/facts")
         assert re.fullmatch(r"\{.*\}", text), text
         found: dict[str, Any] = yaml.safe_load(text)
         return found

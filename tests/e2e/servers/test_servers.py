@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.machine import debians, keep
+from e2e.machine import booted, debians, folder_of
 from e2e.servers.site import Site, write_requirements
 from e2e.story import DOMAIN
 from e2e.visitors import Load
@@ -32,13 +32,10 @@ SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.fixture(scope="module", params=debians())
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(f"servers{request.param}", request.param, tmp_path_factory.mktemp("servers"))
-    try:
-        made.up()
+    name = f"servers{request.param}"
+    with booted(Site, name, request.param, folder_of(name, tmp_path_factory), publish=[80]) as made:
+        made.prepare()
         yield made
-    finally:
-        if not keep():
-            made.down()
 
 
 def load(site: Site, slow_every: int = 20) -> Load:
@@ -62,7 +59,7 @@ def test_the_development_server_needs_a_word_of_the_inventory(site: Site) -> Non
     run = site.choose("flask")
     assert run.status != 0
     assert "say allow_dev_server: true" in run.flat
-    assert (site.live(), site.ask("/")) == (live, "fine")
+    assert (site.live(), site.visit("/")) == (live, "fine")
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -87,7 +84,7 @@ def test_a_server_takes_over_and_loses_nobody(site: Site, name: str) -> None:
 
 def check_logs(site: Site, mark: str) -> None:
     """A request is one line with all fields, and has the id that nginx gave it; a static file never gets there."""
-    assert site.ask(f"/missing?-{mark}") in ("404", "fine")
+    assert site.visit(f"/missing?-{mark}") in ("404", "fine")
     site.root(f"curl -s -H 'Host: {DOMAIN}' -A agent-{mark} http://127.0.0.1/page-{mark}")
     site.root(f"curl -s -H 'Host: {DOMAIN}' -A static-{mark} http://127.0.0.1/static/style.css")
     (record,) = site.records(f"page-{mark}")
@@ -109,18 +106,18 @@ def test_websockets_and_streams_pass_through_nginx(site: Site) -> None:
 
 
 def test_the_same_again_is_nothing(site: Site) -> None:
-    assert site.play("site.yml").changed == 0
+    assert site.play("site.yml").recap()["changed"] == 0
 
 
 @pytest.mark.parametrize("server", [{"type": "gevent"}, {"workers": 2}], ids=["gevent", "gunicorn"])
 def test_signals_mean_the_same_to_every_server(site: Site, server: dict[str, Any]) -> None:
     run = site.choose(server)
     assert run.status == 0, run.text
-    assert site.play("site.yml").changed == 0
+    assert site.play("site.yml").recap()["changed"] == 0
     unit, first = f"story@{site.live()}.service", site.main_pid()
     ask = f"curl -s -m 20 -H 'Host: {DOMAIN}' http://127.0.0.1"
     site.root(f"kill -9 {first}")
-    wait(lambda: site.main_pid() not in (0, first) and site.ask("/") == "fine", "its return after kill -9")
+    wait(lambda: site.main_pid() not in (0, first) and site.visit("/") == "fine", "its return after kill -9")
     assert site.root(f"systemctl show --property=NRestarts --value {unit}").strip() == "1"
     second = site.main_pid()
     # A request that is under way is answered; the end is no failure, so nobody starts it but the next visitor.
@@ -129,10 +126,10 @@ def test_signals_mean_the_same_to_every_server(site: Site, server: dict[str, Any
     wait(lambda: site.main_pid() == 0, "its end after kill -15")
     shown = site.root(f"systemctl show --property=ActiveState,Result,NRestarts,ExecMainStatus {unit}").split()
     assert set(shown) == {"ActiveState=inactive", "Result=success", "NRestarts=1", "ExecMainStatus=0"}
-    assert site.ask("/") == "fine"
+    assert site.visit("/") == "fine"
     site.root("mv /var/log/story/access.log /var/log/story/access.log.moved")
     site.root(f"systemctl kill --signal=USR1 --kill-whom=main {unit}")
-    wait(lambda: site.ask("/after") == "fine" and site.records("/after") != [], "the reopened log")
+    wait(lambda: site.visit("/after") == "fine" and site.records("/after") != [], "the reopened log")
     assert site.main_pid() != 0
 
 
@@ -179,7 +176,7 @@ def test_pins_that_make_it_impossible_are_named(
         write_requirements(site.code)
     assert run.status != 0
     assert all(word in run.flat for word in words), run.text
-    assert (site.live(), site.ask("/")) == (live, "fine")
+    assert (site.live(), site.visit("/")) == (live, "fine")
 
 
 def test_back_to_a_release_with_another_server(site: Site) -> None:
@@ -187,7 +184,7 @@ def test_back_to_a_release_with_another_server(site: Site) -> None:
         run = site.play("rollback", "-e", "app=story")
     assert run.status == 0, run.text
     assert visitors.summary["lost"] == 0, visitors.summary
-    assert site.ask("/") == "fine"
+    assert site.visit("/") == "fine"
 
 
 def wait(condition: Any, what: str, seconds: float = 20) -> None:
