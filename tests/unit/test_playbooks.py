@@ -59,6 +59,14 @@ def test_a_playbook_is_run_as_a_user_would(monkeypatch: pytest.MonkeyPatch, tmp_
     assert run.recap()["changed"] == 1
 
 
+def test_a_playbook_that_hangs_is_ended(tmp_path: Path) -> None:
+    book = tmp_path / "book.yml"
+    tasks = [{"ansible.builtin.command": "sleep 1000"}]
+    book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]))
+    with pytest.raises(AssertionError, match=r"book\.yml: not done within 1 s"):
+        play(Path("localhost,"), str(book), timeout=1)
+
+
 def test_the_index_of_the_controller_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://index.test")
     monkeypatch.setenv("PIP_INDEX_URL_OF_MINE", "https://other.test")
