@@ -32,6 +32,7 @@ _ATOM = re.compile(
 _PARENTHESIS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^]\\])*\]|\(\??|\)")
 # As many groups are tried with other texts.
 _VARIED = 4
+_LONGEST = 100
 
 
 def rewrite_faults(key: str, rewrite: Entry) -> Faults:
@@ -45,7 +46,7 @@ def rewrite_faults(key: str, rewrite: Entry) -> Faults:
     else:
         try:
             groups = re.compile(pattern).groups
-        except re.error as error:
+        except (re.error, OverflowError) as error:
             yield f"{key}.match", f"{pattern!r} is no regular expression: {error}"
             return
     if not _REPLACEMENT.fullmatch(to) or to.startswith("//"):
@@ -54,6 +55,8 @@ def rewrite_faults(key: str, rewrite: Entry) -> Faults:
         yield f"{key}.to", f"has ${used[0]}, but match has {groups} group{'' if groups == 1 else 's'}"
     elif not to.startswith("/") and not rewrite.get("status"):
         yield f"{key}.status", "is missing: another address is a redirect, so write 301 or 302"
+    elif not rewrite.get("status") and re.search(_UNRESOLVED, to.partition("?")[0]):
+        yield f"{key}.to", f"{to!r} has two slashes, or a part of dots, which nobody can ask for: it would get 400"
     elif groups and to.startswith("/") and (told := _misled(rewrite)):
         yield f"{key}.match", told
 
@@ -160,7 +163,8 @@ def _sample(atoms: list[re.Match[str]], texts: tuple[str | None, ...]) -> str:
             path, left_out = path + (text or ""), 1
         elif atom["class"]:
             fits = [letter for letter in "a1A-_." if re.fullmatch(atom["class"], letter)]
-            path += fits[0] * int("".join(re.findall("^{([0-9]+)", atom["often"] or "")) or 1) if fits else ""
+            times = int("".join(re.findall("^{([0-9]+)", atom["often"] or "")) or 1)
+            path += fits[0] * min(times, _LONGEST) if fits else ""
         elif atom["char"]:
             path += atom["char"][-1]
     return path
