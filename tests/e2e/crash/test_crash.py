@@ -80,7 +80,8 @@ def converged(site: Story, setting: str, changed: int | None) -> None:
     assert run.status == 0, run.text
     assert changed is None or run.recap()["changed"] == changed, run.text
     assert site.visit("/setting") == setting
-    assert site.play("deploy").recap()["changed"] == 0
+    # A job whose controller is gone may have ended before that run, which then was the one with nothing to do.
+    assert run.recap()["changed"] == 0 or site.play("deploy").recap()["changed"] == 0
     live = site.live()
     assert site.units() == set()
     assert site.root("ls /srv/story/journal.json 2>/dev/null || true") == ""
