@@ -70,7 +70,7 @@ def setting(site: Story) -> str:
 @pytest.fixture(scope="module")
 def visitors(site: Story) -> Iterator[Load]:
     """Who asks all the time."""
-    with Load(site.root, DOMAIN, rate=30) as load:
+    with Load(site.root, DOMAIN, rate=10) as load:
         yield load
 
 
