@@ -228,7 +228,8 @@ def run_transient(
 def transient_words(unit: str, since: float) -> str:
     """Return what systemd said of a transient service since a moment (seconds since 1970)."""
     run(["journalctl", "--sync"])
-    found = run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{since:.0f}", f"--unit={unit}"])
+    # Without its fraction: rounded up, it would leave out what comes within the same second.
+    found = run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{int(since)}", f"--unit={unit}"])
     # Its other lines repeat the whole command.
     return "".join(line for line in found.stdout.splitlines(keepends=True) if line.startswith(f"{unit}: "))
 

@@ -139,9 +139,10 @@ def journal_words(matches: Sequence[str], lines: int | None, since: float | None
     """Return the words of journalctl.
 
     ``--lines`` beside ``--since`` gives the first lines on systemd 252 and the last ones on 257: one or the other.
+    ``since`` loses its fraction: rounded up, it would leave out the first lines.
     """
     count = [] if lines is None else [f"--lines={lines}"]
-    begin = [] if since is None else [f"--since=@{since:.0f}"]
+    begin = [] if since is None else [f"--since=@{int(since)}"]
     return ["journalctl", "--no-pager", "--quiet", *count, *begin, *(["--follow"] if follows else []), *matches]
 
 

@@ -150,6 +150,11 @@ def test_the_status_is_the_commands_and_a_signal_ends_it() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_the_lines_of_the_second_in_which_something_began_are_shown() -> None:
+    (words,) = log_words(["a.service"], since=100.9)
+    assert "--since=@100" in words
+
+
 def test_logs_are_those_of_the_release(tmp_path: Path) -> None:
     assert log_words(["b.service", "a.service"], 5) == [
         ["journalctl", "--no-pager", "--quiet", "--lines=5", "--unit=a.service", "--unit=b.service"]
