@@ -131,7 +131,7 @@ class Site(Story):
     def main_pid(self) -> int:
         return int(self.root(f"systemctl show --property=MainPID --value story@{self.live()}.service"))
 
-    def facts(self) -> dict[str, Any]:
+    def process_facts(self) -> dict[str, Any]:
         """Return what the application sees of its server."""
         text = self.visit("/facts")
         assert re.fullmatch(r"\{.*\}", text), text

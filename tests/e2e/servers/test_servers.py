@@ -46,7 +46,7 @@ def load(site: Site, slow_every: int = 20) -> Load:
 def test_the_default_is_gunicorn_with_threads(site: Site) -> None:
     run = site.choose({})
     assert run.status == 0, run.text
-    facts = site.facts()
+    facts = site.process_facts()
     assert (facts["program"], facts["patched"]) == ("gunicorn", False)
     web = site.status()["web"]
     assert web["workers"] == web["workers_configured"] > 1
@@ -74,7 +74,7 @@ def test_a_server_takes_over_and_loses_nobody(site: Site, name: str) -> None:
     assert len(visitors.records) > 100
     assert site.units() == set(), "something of the old server is left"
     if seen:
-        facts = site.facts()
+        facts = site.process_facts()
         assert {key: facts[key] for key in seen} == seen
     web = site.status()["web"]
     assert web["workers"] == web["workers_configured"]
@@ -136,7 +136,7 @@ def test_signals_mean_the_same_to_every_server(site: Site, server: dict[str, Any
 def test_a_factory_with_quoted_arguments(site: Site) -> None:
     run = site.choose("gevent", wsgi="pages:make('one', quoted=\"it's\")")
     assert run.status == 0, run.text
-    assert site.facts()["made"] == ["one"]
+    assert site.process_facts()["made"] == ["one"]
 
 
 @pytest.mark.parametrize("version", ["20.1.0", "21.2.0"])
@@ -144,7 +144,7 @@ def test_an_old_gunicorn_that_the_site_pins_works(site: Site, version: str) -> N
     write_requirements(site.code, f"gunicorn=={version}")
     run = site.choose({"worker_class": "gevent", "workers": 1}, python={})
     assert run.status == 0, run.text
-    assert site.facts()["software"] == f"gunicorn/{version}"
+    assert site.process_facts()["software"] == f"gunicorn/{version}"
     check_logs(site, f"old-{version}")
 
 
