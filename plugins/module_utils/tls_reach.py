@@ -26,7 +26,7 @@ _REDIRECTS = 10
 _OF_A_REDIRECT = "have that host hand the challenge on as it is, or correct the {record} record if it is another host"
 
 # None: nobody answers the question.
-Lookup = Callable[[str], list[str] | None]
+Lookup = Callable[[str], "list[str] | None"]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,8 @@ def examples() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield from ((f"{name} {number}", each) for each in found)
             elif isinstance(value, dict) and set(value) <= set(SPEC["entry"]):
                 for keys in filter(None, map(yaml.safe_load, parts(filled(block)))):
-                    yield f"{name} {number} {next(iter(keys))}", {"flask_apps": {"blog": keys}}
+                    first, *_others = keys
+                    yield f"{name} {number} {first}", {"flask_apps": {"blog": keys}}
             else:
                 yield f"{name} {number}", {}
 
