@@ -164,7 +164,7 @@ def test_a_renewal_that_nginx_could_not_load_is_found_and_loaded(pair: TlsHosts)
     for host in pair.hosts:
         before = host.served()["serial"]
         host.root(
-            f"sleep 3; echo nonsense >{fault}; certbot renew -q --cert-name flaskworks-{host.app} --force-renewal"
+            f"sleep 3; echo nonsense >{fault}; certbot renew -q --no-random-sleep-on-renew --cert-name flaskworks-{host.app} --force-renewal"
         )
         assert host.served()["serial"] == before
         host.root(f"rm {fault}")
