@@ -163,9 +163,8 @@ def test_a_renewal_that_nginx_could_not_load_is_found_and_loaded(pair: TlsHosts)
     fault = "/etc/nginx/conf.d/fault.conf"
     for host in pair.hosts:
         before = host.served()["serial"]
-        host.root(
-            f"sleep 3; echo nonsense >{fault}; certbot renew -q --no-random-sleep-on-renew --cert-name flaskworks-{host.app} --force-renewal"
-        )
+        renew = f"certbot renew -q --force-renewal --no-random-sleep-on-renew --cert-name flaskworks-{host.app}"
+        host.root(f"sleep 3; echo nonsense >{fault}; {renew}")
         assert host.served()["serial"] == before
         host.root(f"rm {fault}")
     seen = pair.play(playbook="playbooks/doctor.yml")
