@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -55,8 +56,8 @@ class CanaryHost(Machine):
         """The files of the controller that hold a secret: all that Ansible wrote, its log among them."""
         folders = [self.folder / "scratch", ROOT / ".ansible", Path.home() / ".ansible"]
         found = []
-        for path in (path for folder in folders for path in folder.rglob("*")):
-            # Those of other runs come and go.
+        # Files and folders of other runs come and go: os.walk passes over those that are gone.
+        for path in (Path(place, name) for folder in folders for place, _, names in os.walk(folder) for name in names):
             with suppress(OSError):
                 if path.is_file() and self.told(path.read_bytes().decode(errors="replace")):
                     found.append(str(path))
