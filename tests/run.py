@@ -78,7 +78,7 @@ def command_of(job: str, keep: bool) -> list[str]:
     if job in TARGETS:
         return ["make", "--no-print-directory", job]
     if not has_playbooks(job):
-        return ["pytest", f"tests/e2e/{job}"]
+        return ["pytest", "--durations=10", f"tests/e2e/{job}"]
     return ["molecule", "test", "-s", job, f"--destroy={'never' if keep else 'always'}"]
 
 

@@ -37,7 +37,7 @@ def cffi_callback():
 
 
 def ask_bus():
-    # A program of systemd's tells the journal itself rather than standard error, and once it has ended nobody knows whose
+    # A program of systemd's tells the journal itself rather than standard error: once it has ended, nobody knows whose
     # line that was.
     words = ["env", "SYSTEMD_LOG_TARGET=console", "busctl", "status"]
     subprocess.run(words, stdout=subprocess.DEVNULL, check=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_run import STEPS
-from e2e.machine import debians, folder_of, hosts
+from e2e.machine import debians, folder_of
 from e2e.playbooks import ROOT, end
 from e2e.story import DOMAIN, Story, story
 from e2e.visitors import Load
@@ -155,7 +155,7 @@ def test_the_host_is_killed(site: Story, setting: str, step: str) -> None:
     while site.root("ps -eo stat | grep --count ^T || true").strip() == "0":
         assert time.monotonic() < deadline, "the step was not reached"
         time.sleep(0.2)
-    hosts("restart", "--hard", "--name", site.name)
+    site.restart("--hard")
     end(process)
     deadline = time.monotonic() + 30
     while site.visit("/setting") not in {before, setting}:

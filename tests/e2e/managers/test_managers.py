@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from e2e.machine import debians, folder_of, hosts
+from e2e.machine import debians, folder_of
 from e2e.playbooks import Run
 from e2e.story import DOMAIN, REPOSITORY, Story, story
 from e2e.visitors import Load
@@ -302,7 +302,7 @@ def test_rotation_under_cron_loses_no_line(here: ManagedHost) -> None:
 
 
 def test_all_is_back_after_a_reboot_under_cron(here: ManagedHost) -> None:
-    hosts("restart", "--name", here.site.name)
+    here.site.restart()
     wait_until(lambda: lively(here), 90, "cron has started all")
     assert here.left() == []
 
@@ -325,7 +325,7 @@ def test_back_over_the_change_of_managers(here: ManagedHost) -> None:
 
 
 def test_all_is_back_after_a_reboot_under_supervisor(here: ManagedHost) -> None:
-    hosts("restart", "--name", here.site.name)
+    here.site.restart()
     wait_until(lambda: lively(here), 30, "supervisor has started all")
     assert good(here.site.play("site.yml")).recap()["changed"] == 0
 
