@@ -12,8 +12,9 @@ import pwd
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
@@ -27,6 +28,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units im
     main_unit,
     release_units,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table import visible
 
 # How often -f looks for a new release, in seconds.
 PAUSE = 1.0
@@ -130,7 +132,17 @@ def _tail(layout: Layout, release: str, files: Sequence[str], lines: int, follow
     account = pwd.getpwnam(str(user))
     sys.stdout.flush()
     argv = ["tail", f"--lines={lines}", *(["--follow=name", "--retry"] if follows else []), "--", *files]
-    return subprocess.Popen(argv, user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/")
+    output = subprocess.PIPE if sys.stdout.isatty() else None
+    child = subprocess.Popen(argv, stdout=output, user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/")
+    if child.stdout:
+        threading.Thread(target=_print_visibly, args=(child.stdout,)).start()
+    return child
+
+
+def _print_visibly(lines: Iterable[bytes]) -> None:
+    """Print lines so that what an application writes to its log moves nothing on a terminal."""
+    for line in lines:
+        print(visible(line.decode(errors="replace")), flush=True)
 
 
 def _explained(files: Sequence[str], only: str, chosen: Sequence[str] | None) -> int:

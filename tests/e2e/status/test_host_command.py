@@ -178,6 +178,14 @@ def test_logs_show_the_last_lines(deployed: Deployed) -> None:
     assert json.loads(line)["request_path"] == "/say/once"
 
 
+def test_logs_move_nothing_on_a_terminal(deployed: Deployed) -> None:
+    machine = deployed.machine
+    machine.root(r"printf 'said\t\033[31mred \033]0;mine\007\302\2332Jall\n' >>/var/log/blog/error.log")
+    terminal = Terminal(machine, "sudo flaskworks blog logs --error -n1")
+    assert terminal.until("said.*all").split() == ["said", "red", "\ufffd]0;mine\ufffd\ufffd2Jall"]
+    assert terminal.end() == 0
+
+
 def test_no_execution_is_added_by_the_command(deployed: Deployed) -> None:
     machine = deployed.machine
     before = machine.executions()
