@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import struct
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from attacks.wire import Site
+from attacks.wire import Site, seen
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -31,11 +30,7 @@ class Reply:
     ended: int | None = None
 
     def json(self) -> dict[str, Any]:
-        """What the application saw, or nothing."""
-        with contextlib.suppress(ValueError):
-            found = json.loads(self.body)
-            return found if isinstance(found, dict) else {}
-        return {}
+        return seen(self.body)
 
     def __str__(self) -> str:
         if self.status:

@@ -28,14 +28,18 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     def json(self) -> dict[str, Any]:
-        """What the application saw, or nothing."""
-        with contextlib.suppress(ValueError):
-            found = json.loads(self.body)
-            return found if isinstance(found, dict) else {}
-        return {}
+        return seen(self.body)
 
     def __str__(self) -> str:
         return str(self.status) if self.status else "no answer"
+
+
+def seen(body: bytes) -> dict[str, Any]:
+    """What the application saw, if it answered with that."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(body)
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 @dataclass(frozen=True)
