@@ -40,9 +40,14 @@ class Instance:
         return f"{RUN}/{self.app}/{self.release}"
 
     def running(self) -> int:
-        """Return the process that runs, 0 when none does. Its start time proves that it is the one that was started."""
+        """Return the process that runs, 0 when none does. Its start time proves that it is the one that was started, its
+        user that nobody names another's.
+        """
         pid, start = (*self._text("pid").split(), "", "")[:2]
-        return int(pid) if pid.isdigit() and start and start_time(pid) == start else 0
+        known = (
+            pid.isdigit() and start and start_time(pid) == start and _owner(f"/proc/{pid}") == _owner(self.directory)
+        )
+        return int(pid) if known else 0
 
     def since(self) -> float | None:
         """Return when it was started last (seconds since 1970)."""
@@ -75,6 +80,13 @@ class Instance:
             return ""
         with open(opened, "rb") as stream:
             return stream.read(_MOST).decode("ascii", "replace")
+
+
+def _owner(path: str) -> int:
+    try:
+        return os.lstat(path).st_uid
+    except OSError:
+        return -1
 
 
 def start_time(pid: int | str) -> str:

@@ -20,6 +20,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units_sy
 
 DIRECTORY = "/etc/cron.d"
 _FILE = re.compile(r"flaskworks-([a-z0-9_-]+)-(\d{8}-\d{6}-[0-9a-f]{8})")
+# What a program that ends or starts at once may take, in seconds; it is the application's, and could make root wait.
+_PATIENCE = 30.0
 _ENTRY = re.compile(r"^\* \* \* \* \* (\S+) (/\S+/control) check \S+$", re.MULTILINE)
 
 
@@ -89,7 +91,11 @@ def start(names: Sequence[str], step: str) -> None:
             instance.restarts_begin()
         # A scope of its own: it would end with whatever the deploy was started from.
         scope = ["systemd-run", "--scope", "--quiet", "--collect", f"--uid={user}", f"--gid={user}"]
-        done = run([*scope, f"--description={instance.name}", "--", control, "start", instance.process], cwd="/")
+        done = run(
+            [*scope, f"--description={instance.name}", "--", control, "start", instance.process],
+            cwd="/",
+            timeout=_PATIENCE,
+        )
         if done.returncode != 0:
             raise ReleaseError(step, f"{instance.name} can't be started", done.stdout + done.stderr)
 
@@ -132,7 +138,17 @@ def _control(name: str, action: str) -> Completed | None:
     user, control = _entry(name)
     if not os.path.exists(control):
         return None
-    return run_as(user, [control, action, Instance.of_unit(name).process], cwd="/")
+    process = Instance.of_unit(name).process
+    timeout = _PATIENCE + (_time_to_stop(control, process) if action == "stop" else 0)
+    return run_as(user, [control, action, process], cwd="/", timeout=timeout)
+
+
+def _time_to_stop(control: str, process: str) -> float:
+    """Return how long the script of a release waits for the end of a program, in seconds."""
+    with contextlib.suppress(OSError), open(control, encoding="utf-8") as stream:
+        if matched := re.search(rf"^ *{re.escape(process)}\) timeout=(\d+) ;;$", stream.read(), re.MULTILINE):
+            return float(matched[1])
+    return 0.0
 
 
 def _entry(name: str) -> tuple[str, str]:

@@ -284,6 +284,40 @@ def test_what_an_instance_left_is_believed_only_as_far_as_it_is_true(
     assert instance.restarts() == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_site_names_nobody_elses_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_instances, "RUN", str(tmp_path))
+    (tmp_path / "blog" / ID).mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"], user=65534) as other:
+        pid = tmp_path / "blog" / ID / "web.pid"
+        pid.write_text(f"{other.pid} {release_instances.start_time(other.pid)}\n")
+        assert Instance.of_unit(f"blog@{ID}.cron").running() == 0
+        os.chown(pid.parent, 65534, -1)
+        assert Instance.of_unit(f"blog@{ID}.cron").running() == other.pid
+        other.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes the application's user")
+def test_a_site_makes_root_wait_no_longer_than_its_programs_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = tmp_path / "control"
+    control.write_text(f"#!/bin/sh\necho $1 >>{tmp_path}/asked\nexec sleep 60\n")
+    control.chmod(0o755)
+    monkeypatch.setattr(cron, "_PATIENCE", 0.2)
+    monkeypatch.setattr(cron, "_entry", lambda name: (pwd.getpwuid(os.getuid()).pw_name, str(control)))
+    begun = time.monotonic()
+    cron.stop([f"blog@{ID}.cron"])
+    assert time.monotonic() - begun < 30
+    assert (tmp_path / "asked").read_text().split() == ["stop-soon", "stop"]
+
+
+def test_the_time_that_a_program_has_to_end_is_the_scripts(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    control.write_text(launcher_files("blog", plan("cron")["releases"]["blog"], ID)["control"])
+    assert [cron._time_to_stop(str(control), name) for name in ("worker.1", "none")] == [120.0, 0.0]
+
+
 class Release:
     """A release on this machine, of the user who runs the tests, whose server is a small program."""
 
