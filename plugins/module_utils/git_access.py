@@ -106,7 +106,8 @@ def password_variables(url: str, user: str, password: str, build_env: Mapping[st
 
 def source_secrets(source: Mapping[str, Any]) -> list[str]:
     """Return what no log may show of a source."""
-    return [str(source[name]) for name in SECRET_KEYS if source.get(name)]
+    query = urllib.parse.urlsplit(str(source.get("url", ""))).query if source.get("type") == "archive" else ""
+    return [str(source[name]) for name in SECRET_KEYS if source.get(name)] + [query] * bool(query)
 
 
 def sweep_keys() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,8 +60,8 @@ class Inputs:
                 entry["source_digest"] = source_digest(self.local_source(source))
             elif source["type"] == "archive" and source.get("path"):
                 entry["source_digest"] = self._archive_digest(source)
-            elif "@" in str(source.get("url", "")) or any(source.get(key) for key in SECRET_KEYS):
-                # The URL may hold a password.
+            elif re.search("[@?]", str(source.get("url", ""))) or any(source.get(key) for key in SECRET_KEYS):
+                # The URL may hold a password, or a token in its query.
                 shown = {key: value for key, value in source.items() if key not in SECRET_KEYS}
                 hidden["source"], entry["source"] = dict(source), {**shown, "url": ""}
             plain[name], sealed[name] = entry, hidden

@@ -165,6 +165,7 @@ def test_a_token_needs_no_user(keys: Path) -> None:
     with access({"url": HTTPS["url"]}, {"A": "b"}) as environment:
         assert environment == {"A": "b"}
     assert source_secrets({"password": "t", "deploy_key": "k", "user": "ann", "url": "u"}) == ["k", "t"]
+    assert source_secrets({"type": "archive", "url": "https://a.test/x.zip?token=t"}) == ["token=t"]
 
 
 PINNED = {"url": "git@git.example.org:blog.git", "host_key": HOST_KEY}

@@ -45,6 +45,7 @@ def test_what_an_application_has_logged_moves_no_cursor(monkeypatch: pytest.Monk
         ({"url": "git@git.test:x.git", "deploy_key": "canary", "verify": []}, {"url": "", "verify": []}),
         ({"url": "https://git.test/x.git", "user": "ann", "password": "canary"}, {"url": "", "user": "ann"}),
         ({"url": "https://git.test/x.git"}, {"url": "https://git.test/x.git"}),
+        ({"type": "archive", "url": "https://git.test/x.zip?private_token=canary"}, {"type": "archive", "url": ""}),
     ],
 )
 def test_what_may_be_a_secret_is_not_among_what_is_shown(source: dict[str, Any], shown: dict[str, Any]) -> None:
