@@ -42,12 +42,13 @@ def graceful_timeout(app: Mapping[str, Any]) -> float:
 
 def ensure_base(layout: Layout, app: Mapping[str, Any], account: pwd.struct_passwd) -> None:
     """Make the directories that hold all releases, and the application's log directory."""
+    os.makedirs(layout.shared, exist_ok=True)
+    # A removal has closed what it kept: it stays closed until none of it belongs to a number that others may have now.
+    adopt_data(layout.shared, account)
     for path in (layout.base, layout.releases, layout.venvs):
         os.makedirs(path, exist_ok=True)
         os.chown(path, 0, 0)
         os.chmod(path, 0o711)
-    os.makedirs(layout.shared, exist_ok=True)
-    adopt_data(layout.shared, account)
     os.chown(layout.shared, account.pw_uid, account.pw_gid)
     os.chmod(layout.shared, 0o751)
     if app.get("log_dir"):
