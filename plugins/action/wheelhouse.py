@@ -15,6 +15,7 @@ from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.flaskworks.deploy.plugins.module_utils.archive_members import unpack_archive
+from ansible_collections.flaskworks.deploy.plugins.module_utils.git_access import source_secrets
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plain import to_plain
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import checksum_of
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError, scrub
@@ -53,7 +54,8 @@ class ActionModule(ActionBase):
             except (WheelError, ReleaseError) as error:
                 text = error.problem if isinstance(error, ReleaseError) else str(error)
                 addresses = [*index_addresses(app["python"]), *map(str, (given.get("env") or {}).values())]
-                problems.append(scrub(text, index_secrets([*addresses, str(app["source"].get("url") or "")])))
+                addresses.append(str(app["source"].get("url") or ""))
+                problems.append(scrub(text, [*index_secrets(addresses), *source_secrets(app["source"])]))
                 continue
             result["wheelhouses"][name] = done
             result["changed"] = result["changed"] or bool(done["new"] or done["removed"])
