@@ -290,6 +290,43 @@ def test_what_restricts_visitors_holds_below_as_well() -> None:
     assert "limit_req" not in site({})
 
 
+def test_a_site_for_some_is_closed_in_every_place_but_that_of_an_authority() -> None:
+    text = site({
+        "aliases": {"/static/": ["/s", "/t"], "/admin/css/": "/c"}, "acme_webroot": "/w", "basic_auth": {
+            "users": {"a": "b"}, "except": ["/health", "/hooks/", "/static/"],
+        },
+        "error_pages": {"500": {"text": "x"}},
+        "locations": {"/": {"allow": ["10.0.0.0/8"]}, "/admin/": {"stream": True}, "/ws": {"websocket": True}},
+    })  # fmt: skip
+    ours = {"^~ /.well-known/acme-challenge/", "^~ //error/", "@nginx_sites_retry"}
+    places = set(re.findall(r"\n    location (.*?) \{", text))
+    assert {"/", "= /health", "^~ /static/", "^~ //next/static/", "^~ /admin/css/"} | ours <= places
+    for match in places - ours:
+        assert "allow 10.0.0.0/8;\n        deny all;" in block(text, match), match
+    assert "deny" not in "".join(block(text, match) for match in ours)
+
+
+@pytest.mark.parametrize(
+    ("extra", "wanted"),
+    [
+        ("allow 10.0.0.0/8; allow ::1; deny all;", '{allow: ["10.0.0.0/8", "::1"]}'),
+        ("deny 10.1.2.3;", '{deny: ["10.1.2.3"]}'),
+        ("deny all;", "{allow: [10.0.0.0/8]}"),
+    ],
+)
+@pytest.mark.parametrize("location", [{"deny": ["192.0.2.1"]}, {"allow": ["10.0.0.0/9"]}])
+def test_lines_about_addresses_that_nginx_would_drop_somewhere_are_refused(
+    extra: str, wanted: str, location: dict[str, Any]
+) -> None:
+    found = faults({"extra": extra, "locations": {"/a": location}})
+    assert set(found) == {"extra"}
+    assert f"where locations./a.{next(iter(location))} is" in found["extra"]
+    assert f"write locations: {{/: {wanted}}} instead" in found["extra"]
+    assert faults({"extra": extra, "locations": {"/a": {"stream": True}}}) == {}
+    within = f"location /b {{ {extra} }} # {extra}"
+    assert faults({"extra": within, "locations": {"/a": location}}) == {}
+
+
 @pytest.mark.parametrize(
     ("uri", "kept"),
     [
