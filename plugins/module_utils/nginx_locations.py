@@ -85,11 +85,12 @@ def location_views(site: Entry, headers: Headers, zones: Mapping[str, Any]) -> d
         made[url] = _view(url, said.get(url), site, headers, zones) | {"open": is_open(url, auth)}
     for url in sorted(free for free in open_urls if not free.endswith("/")):
         made[f"= {url}"] = _view(url, said.get(url), site, headers, zones) | {"open": True}
-    guarded = any(view["addresses"] for view in made.values())
+    guarded = [view["addresses"] for view in made.values() if view["addresses"]]
     for view in made.values():
         # nginx resolves dots and the application does not: /private/../health is no part of what is guarded for the
         # one, and for the other it may be.
-        view["dots"] = quoted(DOTS) if (auth and view["open"]) or (guarded and not view["addresses"]) else ""
+        otherwise = any(addresses != view["addresses"] for addresses in guarded)
+        view["dots"] = quoted(DOTS) if (auth and view["open"]) or otherwise else ""
     return made
 
 
@@ -104,8 +105,11 @@ def inherited(url: str, locations: Mapping[str, Entry]) -> dict[str, Any]:
         (parent for parent in locations if below(url, parent)), key=lambda parent: len(directory(parent))
     ):
         location = locations[parent]
-        if location.get("allow") or location.get("deny"):
-            over |= {"allow": location.get("allow"), "deny": location.get("deny")}
+        if location.get("allow"):
+            over |= {"allow": location["allow"], "deny": location.get("deny")}
+        elif location.get("deny"):
+            # Nobody reads that as opening what the place around it closes.
+            over["deny"] = list(dict.fromkeys([*location["deny"], *(over.get("deny") or [])]))
         if location.get("rate_limit"):
             over["rate_limit"] = parent
         if location.get("headers"):

@@ -222,6 +222,12 @@ def test_dots_lead_from_no_guarded_place_to_an_open_one() -> None:
         assert not re.search(pattern, uri), uri
     text = site({"locations": {"/admin/": ADMIN, "/x": {}}})
     assert [bool(dots_refused(text, match)) for match in ("/admin/", "/", "/x")] == [False, True, True]
+    text = site(
+        {"locations": {"/admin/": ADMIN, "/admin/open/": {"allow": ["0.0.0.0/0"]}, "/admin/x": {"stream": True}}}
+    )
+    assert dots_refused(text, "/admin/open/")
+    text = site({"locations": {"/": ADMIN, "/x": {"stream": True}}})
+    assert [dots_refused(text, match) for match in ("/", "/x")] == ["", ""]
     assert "return 400" not in site({"locations": {"/x": {}}, "aliases": {"/static/": "/s"}})
 
 
@@ -276,8 +282,7 @@ def test_what_restricts_visitors_holds_below_as_well() -> None:
     for match in ("/admin", "/admin/events", "^~ /admin/static/"):
         assert closed in block(text, match)
     assert "limit_req zone=nginx_sites_x_at__2fadmin burst=20 nodelay;" in block(text, "/admin/events")
-    assert "deny 192.0.2.1;" in block(text, "/admin/open")
-    assert "allow" not in block(text, "/admin/open")
+    assert f"deny 192.0.2.1;\n        {closed}" in block(text, "/admin/open")
     assert "limit_req" not in block(text, "/admin/open") + block(text, "^~ /admin/static/")
     for match in ("/administrator", "^~ /administration/", "/"):
         assert "deny" not in block(text, match)
@@ -288,6 +293,25 @@ def test_what_restricts_visitors_holds_below_as_well() -> None:
         ("nginx_sites_x:10m", "10r/s"), ("nginx_sites_x_at__2fadmin:10m", "2r/s"),
     ]  # fmt: skip
     assert "limit_req" not in site({})
+
+
+def test_a_deny_alone_opens_nothing_and_an_allow_says_all_anew() -> None:
+    text = site({
+        "locations": {
+            "/a/": {"deny": ["10.1.2.3"]}, "/a/b/": {"deny": ["10.9.9.9", "10.1.2.3"]},
+            "/a/b/c/": {"allow": ["10.0.0.0/8"]}, "/a/b/c/d/": {"deny": ["10.7.7.7"]},
+            "/a/b/c/d/open/": {"allow": ["0.0.0.0/0", "::/0"]},
+        },
+    })  # fmt: skip
+
+    def lines(match: str) -> list[str]:
+        return re.findall(r"^ +((?:allow|deny) \S+;)", block(text, match), re.MULTILINE)
+
+    assert lines("/a/") == ["deny 10.1.2.3;"]
+    assert lines("/a/b/") == ["deny 10.9.9.9;", "deny 10.1.2.3;"]
+    assert lines("/a/b/c/") == ["allow 10.0.0.0/8;", "deny all;"]
+    assert lines("/a/b/c/d/") == ["deny 10.7.7.7;", "allow 10.0.0.0/8;", "deny all;"]
+    assert lines("/a/b/c/d/open/") == ["allow 0.0.0.0/0;", "allow ::/0;", "deny all;"]
 
 
 def test_a_site_for_some_is_closed_in_every_place_but_that_of_an_authority() -> None:
