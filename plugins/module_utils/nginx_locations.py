@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access import address_lines, is_open
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_headers import Headers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import below, directory, quoted
 
 Entry = Mapping[str, Any]
-Headers = Callable[..., list[dict[str, str]]]
 
 _HOUR = 3600
 # Put before the URL of a file that one directory of a list lacks. nginx merges the slashes of what visitors ask for
@@ -31,7 +31,7 @@ def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
         alias |= {
             "addresses": address_lines(over),
             "open": is_open(url, site.get("basic_auth")),
-            "headers": headers(over.get("headers")),
+            "headers": headers.place(over.get("headers")),
             "uploads": uploads,
             # nginx looks up the directory without the slash.
             "trusted": site["uploads_root"].rstrip("/") or alias["directory"].rstrip("/"),
@@ -136,5 +136,5 @@ def _view(url: str, said: Entry | None, site: Entry, headers: Headers, zones: Ma
         "request_buffering": said.get("request_buffering") is not False,
         "addresses": address_lines(over),
         "limit": zones.get(over.get("rate_limit", "")),
-        "headers": headers(over["headers"]) if over.get("headers") else [],
+        "headers": headers.place(over["headers"]) if over.get("headers") else [],
     }

@@ -265,8 +265,49 @@ def test_a_line_by_hand_takes_the_place_of_a_default() -> None:
     assert "X-Frame-Options" in added(commented)
     assert "error_page 502 @nginx_sites_retry;" in commented
     inline = site({"extra": "location /e { add_header X-Frame-Options ''; }\n  error_page 502 504 /down.html;"})
-    assert "X-Frame-Options $" not in inline
+    assert "X-Frame-Options $" in inline.split("location /")[0], "what stands inside of a block holds only there"
     assert "@nginx_sites_retry" not in inline
+
+
+def test_a_line_by_hand_holds_in_every_place() -> None:
+    frames, other = "add_header X-Frame-Options 'DENY' always;", 'add_header "X-B" "a; b";'
+    text = site({
+        "extra": f"add_header X-Frame-Options 'DENY' # ours\n  always; {other}\nadd_header Cache-Control private;",
+        "aliases": {"/static/": ["/a", "/b"], "/x/css/": "/c"},
+        "locations": {
+            "/x/": {"headers": {"X-A": "1", "x-b": "2"}}, "/y": {"headers": {"X-Frame-Options": ""}}, "/z": {},
+        },
+    })  # fmt: skip
+    for match in ("^~ /static/", "^~ //next/static/"):
+        assert f"        {frames}\n        {other}\n" in block(text, match)
+    for match in ("/x/", "^~ /x/css/"):
+        assert frames in block(text, match)
+        assert other not in block(text, match)
+        assert [name for name in added(block(text, match)) if name.lower() == "x-b"] == ["x-b"]
+    assert "X-Frame-Options" not in block(text, "/y")
+    assert other in block(text, "/y")
+    assert added(block(text, "/z")) == added(block(text, "/")) == []
+    retry = block(text, "@nginx_sites_retry")
+    assert frames in retry
+    assert added(retry).count("Cache-Control") == 1
+    # nginx would send both, of the server block itself.
+    assert text.split("    location ")[0].count("X-Frame-Options") == 0
+
+
+def test_what_the_application_is_told_by_hand_it_is_told_by_websockets_too() -> None:
+    lines = "proxy_set_header X-Region 'north';\nproxy_set_header Connection \"\";"
+    text = site(
+        {
+            "extra": lines + "\nlocation /e { proxy_set_header X-Elsewhere 1; }",
+            "locations": {"/ws": {"websocket": True}},
+        }
+    )
+    assert "        proxy_set_header X-Region 'north';" in block(text, "/ws")
+    assert re.findall("proxy_set_header Connection .*", block(text, "/ws")) == [
+        "proxy_set_header Connection $nginx_sites_connection;"
+    ]
+    assert "X-Elsewhere" not in block(text, "/ws")
+    assert "X-Region" not in block(text, "/")
 
 
 def test_what_restricts_visitors_holds_below_as_well() -> None:
