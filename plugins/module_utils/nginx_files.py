@@ -125,7 +125,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "gzip": {**site["gzip"], "types": transfer.gzip_types(site)},
         "buffers": {**site["buffers"], "busy": transfer.busy(site)},
         "client": transfer.client_lines(site["client"]),
-        "cache": f"$nginx_sites_cache_{variable}" if aliases and site["static_cache"]["enabled"] else "",
+        "cache": f"$nginx_sites_cache_{variable}" if any(alias["cache"] for alias in aliases) else "",
         "cache_map": transfer.cache_map(site),
         "waf": f"{WAF}/{name}.conf" if used(site) else "",
         "max_body": site["max_body"],

@@ -101,6 +101,11 @@ class Headers:
         lines = self._lines({header: value for header, value in merged.items() if header.lower() not in without})
         return lines + [line for header, line in self._by_hand if header not in said]
 
+    def says(self, header: str, own: Mapping[str, str] | None = None) -> bool:
+        """Tell whether the inventory speaks of a header in a place, be it that nobody is to get it."""
+        named = {name.lower() for name in _merged(self._site, own or {})}
+        return header in named | {name for name, dummy in self._by_hand}
+
     def _lines(self, headers: Mapping[str, str]) -> list[str]:
         return [f"add_header {name} {self._value(name, value)} always;" for name, value in headers.items() if value]
 

@@ -32,6 +32,7 @@ def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
             "addresses": address_lines(over),
             "open": is_open(url, site.get("basic_auth")),
             "headers": headers.place(over.get("headers")),
+            "cache": site["static_cache"]["enabled"] and not headers.says("cache-control", over.get("headers")),
             "uploads": uploads,
             # nginx looks up the directory without the slash.
             "trusted": site["uploads_root"].rstrip("/") or alias["directory"].rstrip("/"),

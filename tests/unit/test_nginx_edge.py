@@ -310,6 +310,23 @@ def test_what_the_application_is_told_by_hand_it_is_told_by_websockets_too() -> 
     assert "X-Region" not in block(text, "/")
 
 
+@pytest.mark.parametrize("header", ["Cache-Control", "cache-control"])
+def test_what_is_said_of_caches_holds_for_files_as_well(header: str) -> None:
+    aliases = {"/static/": ["/a", "/b"], "/x/css/": "/c"}
+    places = ("^~ /static/", "^~ //next/static/", "^~ /x/css/")
+    text = site({"aliases": aliases, "headers": {header: "private, no-store"}})
+    for match in places:
+        assert [name.lower() for name in added(block(text, match))].count("cache-control") == 1
+        assert "$nginx_sites_cache_x" not in block(text, match)
+    text = site({"aliases": aliases, "locations": {"/x/": {"headers": {header: ""}}}})
+    assert ["$nginx_sites_cache_x" in block(text, match) for match in places] == [True, True, False]
+    by_hand = site({"aliases": aliases, "extra": f"add_header {header} no-store;"})
+    assert all(f"add_header {header} no-store;" in block(by_hand, match) for match in places)
+    assert all("$nginx_sites_cache_x" not in block(by_hand, match) for match in places)
+    hidden = site({"headers": {header: "private"}, "hide_headers": [header]})
+    assert [name.lower() for name in added(block(hidden, "@nginx_sites_retry"))].count("cache-control") == 1
+
+
 def test_what_restricts_visitors_holds_below_as_well() -> None:
     text = site({
         "rate_limit": {},
