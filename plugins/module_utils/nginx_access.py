@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_extra import bare, directives
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import (
     below,
     identifier,
@@ -53,6 +55,27 @@ def address_faults(site: Entry) -> Faults:
                     yield key, fault
                 elif networks.count(network) > 1:
                     yield key, f"{network!r} is listed twice: remove one"
+    yield from _by_hand_faults(site)
+
+
+def _by_hand_faults(site: Entry) -> Faults:
+    """nginx hands lines of the server block down to no place that has one of its own: there they would be gone."""
+    by_hand = directives(site["extra"], "allow", "deny")
+    own = [key for name in ("allow", "deny") for key, dummy in _of_locations(site, name)]
+    if by_hand and own:
+        line = " ".join(by_hand[0])
+        networks = {name: _networks(by_hand, name) for name in ("allow", "deny")}
+        wanted = ", ".join(f"{name}: {json.dumps(given)}" for name, given in networks.items() if given)
+        text = (
+            f"'{line};' would not hold where {own[0]} is, since nginx hands down no such line to a place that has one:"
+            f" write locations: {{/: {{{wanted or 'allow: [10.0.0.0/8]'}}}}} instead, which holds everywhere"
+        )
+        yield "extra", text
+
+
+def _networks(lines: list[list[str]], name: str) -> list[str]:
+    named = [bare(word) for line in lines if bare(line[0]) == name for word in line[1:]]
+    return [network for network in named if network != "all"]
 
 
 def password_faults(site: Entry, static: Collection[str]) -> Faults:

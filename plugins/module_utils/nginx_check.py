@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_edge import edge_faults
-from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import claimed, tls_faults
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_tls import claimed, tls_faults, tls_ports
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import (
     BODY_SIZE,
     URL,
@@ -55,7 +55,19 @@ def check_sites(sites: Mapping[str, Entry], variable: str = "nginx_sites") -> li
                     f"{what} is claimed by '{other}' already: nginx would ignore one of them, remove it here or there"
                 )
                 problems.append(Problem(f"{variable}.{name}.{key}", text, "nginx-site"))
+    problems += [Problem(f"{variable}.{name}.tls.ports", text, "nginx-site") for name, text in _mixed_ports(sites)]
     return problems
+
+
+def _mixed_ports(sites: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+    """Yield the site with TLS and what is wrong: nginx opens a port in one way, whichever site a visitor asks for."""
+    plain = {port: name for name, site in sites.items() for port in site["listen"]}
+    for name, site in sites.items():
+        for port in tls_ports(site):
+            # What a site says twice itself is told by tls_faults.
+            if port in plain and port not in site["listen"]:
+                text = "a port is either for TLS or for plain HTTP, take another one here or there"
+                yield name, f"{port} is under listen of '{plain[port]}': {text}"
 
 
 def _site_faults(site: Entry) -> Iterator[tuple[str, str]]:

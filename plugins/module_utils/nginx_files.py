@@ -14,6 +14,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access imp
     htpasswd_path,
     zone,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_extra import bare, directives
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_headers import Headers, default_maps
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_locations import (
     alias_views,
@@ -34,6 +35,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_waf import
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import identifier, quoted
 
 Entry = Mapping[str, Any]
+
+# Headers that a place of the templates is about.
+_RETRY_SAYS = ("cache-control", "retry-after")
+_UPGRADE_SAYS = ("connection", "upgrade")
 
 
 def site_files(
@@ -95,7 +100,7 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
     limits = {"": site.get("rate_limit"), **{url: item.get("rate_limit") for url, item in site["locations"].items()}}
     zones = {url: zone(name, url, limit) for url, limit in limits.items() if limit and limit["rate"]}
     headers = Headers(name, site)
-    own_headers, aliases = headers.lines(), alias_views(site, headers.lines)
+    own_headers, aliases = headers.site(), alias_views(site, headers)
     pages = _pages(name, site)
     for alias in aliases:
         alias["closed_pages"] = closed_pages(alias, pages["error_pages"], site.get("basic_auth"))
@@ -106,19 +111,21 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "upstream": f"http://{site['upstream']}",
         "aliases": aliases,
         "includes": site["includes"],
-        "locations": location_views(site, headers.lines, zones),
+        "locations": location_views(site, headers, zones),
         "zones": list(zones.values()),
         "guesses": guesses(name, site),
         "visitor": f"$nginx_sites_visitor_{variable}",
         "headers": own_headers,
+        "retry_headers": headers.place(without=_RETRY_SAYS),
         "header_maps": headers.maps,
         "hide_headers": site["hide_headers"],
+        "proxy_headers": _proxy_headers(site["extra"]),
         "auth": _auth(name, site.get("basic_auth")),
         **pages,
         "gzip": {**site["gzip"], "types": transfer.gzip_types(site)},
         "buffers": {**site["buffers"], "busy": transfer.busy(site)},
         "client": transfer.client_lines(site["client"]),
-        "cache": f"$nginx_sites_cache_{variable}" if aliases and site["static_cache"]["enabled"] else "",
+        "cache": f"$nginx_sites_cache_{variable}" if any(alias["cache"] for alias in aliases) else "",
         "cache_map": transfer.cache_map(site),
         "waf": f"{WAF}/{name}.conf" if used(site) else "",
         "max_body": site["max_body"],
@@ -129,6 +136,12 @@ def site_view(name: str, site: Entry, *, ipv6: bool) -> dict[str, Any]:
         "scheme": scheme,
         "extra": site["extra"].strip("\n").splitlines(),
     }
+
+
+def _proxy_headers(extra: str) -> list[str]:
+    """Return the lines by hand for a place that says what the application is told: nginx hands none down to it."""
+    lines = [words for words in directives(extra, "proxy_set_header") if len(words) > 1]
+    return [f"{' '.join(words)};" for words in lines if bare(words[1]).lower() not in _UPGRADE_SAYS]
 
 
 def _auth(name: str, auth: Entry | None) -> dict[str, str]:

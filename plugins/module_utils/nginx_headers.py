@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_extra import bare, directives
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import identifier, quoted
 
 Entry = Mapping[str, Any]
@@ -25,8 +26,6 @@ _NOT_HERE = re.compile(
 _NOT_HIDDEN = re.compile("connection|content-(length|type)|location|set-cookie|transfer-encoding|x-request-id")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
-# Where a directive begins, so that one behind a '#' is none.
-_BY_HAND = re.compile(r"(?:^|[;{}])\s*add_header\s+[\"']?([A-Za-z0-9-]+)", re.MULTILINE)
 # nginx reads no word of over 4096 bytes (NGX_CONF_BUFFER), and a backslash becomes two.
 _VALUE_LENGTH = 2000
 
@@ -72,7 +71,7 @@ def default_maps() -> list[dict[str, str]]:
 
 
 class Headers:
-    """The headers of one site; ``maps`` are the variables of those that are not the defaults.
+    """The headers of one site as lines of nginx; ``maps`` are the variables of those that are not the defaults.
 
     A header is left out where the application sent one of that name, unless that one is hidden.
     """
@@ -81,15 +80,34 @@ class Headers:
         self.maps: list[dict[str, str]] = []
         self._identifier = identifier(name)
         self._hidden = {header.lower() for header in site["hide_headers"]}
+        by_hand = [words for words in directives(site["extra"], "add_header") if len(words) > 1]
+        self._by_hand = [(bare(words[1]).lower(), f"{' '.join(words)};") for words in by_hand]
         # A line by hand takes the place of a default.
-        by_hand = {header.lower() for header in _BY_HAND.findall(site["extra"])}
-        defaults = {header: value for header, value in DEFAULTS.items() if header.lower() not in by_hand}
+        known = {header for header, dummy in self._by_hand}
+        defaults = {header: value for header, value in DEFAULTS.items() if header.lower() not in known}
         self._site = _merged(defaults, site["headers"])
 
-    def lines(self, own: Mapping[str, str] | None = None) -> list[dict[str, str]]:
-        """Return name and value of each header, for the whole site or for a location with headers of its own."""
+    def site(self) -> list[str]:
+        """Return the lines of the server block, in which those by hand stand as well."""
+        return self._lines(self._site)
+
+    def place(self, own: Mapping[str, str] | None = None, without: Collection[str] = ()) -> list[str]:
+        """Return the lines of a place that adds a header of its own: nginx hands none down to it.
+
+        ``own``: what is said for this place; ``without``: names in small letters that the place says itself.
+        """
         merged = _merged(self._site, own or {})
-        return [{"name": name, "value": self._value(name, value)} for name, value in merged.items() if value]
+        said = {*without, *(header.lower() for header in own or {})}
+        lines = self._lines({header: value for header, value in merged.items() if header.lower() not in without})
+        return lines + [line for header, line in self._by_hand if header not in said]
+
+    def says(self, header: str, own: Mapping[str, str] | None = None) -> bool:
+        """Tell whether the inventory speaks of a header in a place, be it that nobody is to get it."""
+        named = {name.lower() for name in _merged(self._site, own or {})}
+        return header in named | {name for name, dummy in self._by_hand}
+
+    def _lines(self, headers: Mapping[str, str]) -> list[str]:
+        return [f"add_header {name} {self._value(name, value)} always;" for name, value in headers.items() if value]
 
     def _value(self, name: str, value: str) -> str:
         if name.lower() in self._hidden:

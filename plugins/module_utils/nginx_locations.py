@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_access import address_lines, is_open
+from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_headers import Headers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.nginx_words import below, directory, quoted
 
 Entry = Mapping[str, Any]
-Headers = Callable[..., list[dict[str, str]]]
 
 _HOUR = 3600
 # Put before the URL of a file that one directory of a list lacks. nginx merges the slashes of what visitors ask for
@@ -31,7 +31,8 @@ def alias_views(site: Entry, headers: Headers) -> list[dict[str, Any]]:
         alias |= {
             "addresses": address_lines(over),
             "open": is_open(url, site.get("basic_auth")),
-            "headers": headers(over.get("headers")),
+            "headers": headers.place(over.get("headers")),
+            "cache": site["static_cache"]["enabled"] and not headers.says("cache-control", over.get("headers")),
             "uploads": uploads,
             # nginx looks up the directory without the slash.
             "trusted": site["uploads_root"].rstrip("/") or alias["directory"].rstrip("/"),
@@ -85,11 +86,12 @@ def location_views(site: Entry, headers: Headers, zones: Mapping[str, Any]) -> d
         made[url] = _view(url, said.get(url), site, headers, zones) | {"open": is_open(url, auth)}
     for url in sorted(free for free in open_urls if not free.endswith("/")):
         made[f"= {url}"] = _view(url, said.get(url), site, headers, zones) | {"open": True}
-    guarded = any(view["addresses"] for view in made.values())
+    guarded = [view["addresses"] for view in made.values() if view["addresses"]]
     for view in made.values():
         # nginx resolves dots and the application does not: /private/../health is no part of what is guarded for the
         # one, and for the other it may be.
-        view["dots"] = quoted(DOTS) if (auth and view["open"]) or (guarded and not view["addresses"]) else ""
+        otherwise = any(addresses != view["addresses"] for addresses in guarded)
+        view["dots"] = quoted(DOTS) if (auth and view["open"]) or otherwise else ""
     return made
 
 
@@ -104,8 +106,11 @@ def inherited(url: str, locations: Mapping[str, Entry]) -> dict[str, Any]:
         (parent for parent in locations if below(url, parent)), key=lambda parent: len(directory(parent))
     ):
         location = locations[parent]
-        if location.get("allow") or location.get("deny"):
-            over |= {"allow": location.get("allow"), "deny": location.get("deny")}
+        if location.get("allow"):
+            over |= {"allow": location["allow"], "deny": location.get("deny")}
+        elif location.get("deny"):
+            # Nobody reads that as opening what the place around it closes.
+            over["deny"] = list(dict.fromkeys([*location["deny"], *(over.get("deny") or [])]))
         if location.get("rate_limit"):
             over["rate_limit"] = parent
         if location.get("headers"):
@@ -132,5 +137,5 @@ def _view(url: str, said: Entry | None, site: Entry, headers: Headers, zones: Ma
         "request_buffering": said.get("request_buffering") is not False,
         "addresses": address_lines(over),
         "limit": zones.get(over.get("rate_limit", "")),
-        "headers": headers(over["headers"]) if over.get("headers") else [],
+        "headers": headers.place(over["headers"]) if over.get("headers") else [],
     }

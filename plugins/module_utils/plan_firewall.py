@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Entry, Report
@@ -59,7 +60,7 @@ def check_sources(sites: dict[str, Entry], reports: dict[str, Report], firewall:
                 text = (
                     f"port {port} is open for other networks because of '{open_for}', and a firewall knows ports, not"
                     " names: give one of them another port under nginx.listen, both the same allow_from, or let nginx"
-                    f' ask: extra: "allow {"; allow ".join(networks)}; deny all;"'
+                    f" ask: locations: {{/: {{allow: {json.dumps(networks)}}}}}"
                 )
                 reports[told].add("allow-from", "nginx.allow_from", text)
                 break

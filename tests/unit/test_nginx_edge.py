@@ -222,6 +222,12 @@ def test_dots_lead_from_no_guarded_place_to_an_open_one() -> None:
         assert not re.search(pattern, uri), uri
     text = site({"locations": {"/admin/": ADMIN, "/x": {}}})
     assert [bool(dots_refused(text, match)) for match in ("/admin/", "/", "/x")] == [False, True, True]
+    text = site(
+        {"locations": {"/admin/": ADMIN, "/admin/open/": {"allow": ["0.0.0.0/0"]}, "/admin/x": {"stream": True}}}
+    )
+    assert dots_refused(text, "/admin/open/")
+    text = site({"locations": {"/": ADMIN, "/x": {"stream": True}}})
+    assert [dots_refused(text, match) for match in ("/", "/x")] == ["", ""]
     assert "return 400" not in site({"locations": {"/x": {}}, "aliases": {"/static/": "/s"}})
 
 
@@ -259,8 +265,66 @@ def test_a_line_by_hand_takes_the_place_of_a_default() -> None:
     assert "X-Frame-Options" in added(commented)
     assert "error_page 502 @nginx_sites_retry;" in commented
     inline = site({"extra": "location /e { add_header X-Frame-Options ''; }\n  error_page 502 504 /down.html;"})
-    assert "X-Frame-Options $" not in inline
+    assert "X-Frame-Options $" in inline.split("location /")[0], "what stands inside of a block holds only there"
     assert "@nginx_sites_retry" not in inline
+
+
+def test_a_line_by_hand_holds_in_every_place() -> None:
+    frames, other = "add_header X-Frame-Options 'DENY' always;", 'add_header "X-B" "a; b";'
+    text = site({
+        "extra": f"add_header X-Frame-Options 'DENY' # ours\n  always; {other}\nadd_header Cache-Control private;",
+        "aliases": {"/static/": ["/a", "/b"], "/x/css/": "/c"},
+        "locations": {
+            "/x/": {"headers": {"X-A": "1", "x-b": "2"}}, "/y": {"headers": {"X-Frame-Options": ""}}, "/z": {},
+        },
+    })  # fmt: skip
+    for match in ("^~ /static/", "^~ //next/static/"):
+        assert f"        {frames}\n        {other}\n" in block(text, match)
+    for match in ("/x/", "^~ /x/css/"):
+        assert frames in block(text, match)
+        assert other not in block(text, match)
+        assert [name for name in added(block(text, match)) if name.lower() == "x-b"] == ["x-b"]
+    assert "X-Frame-Options" not in block(text, "/y")
+    assert other in block(text, "/y")
+    assert added(block(text, "/z")) == added(block(text, "/")) == []
+    retry = block(text, "@nginx_sites_retry")
+    assert frames in retry
+    assert added(retry).count("Cache-Control") == 1
+    # nginx would send both, of the server block itself.
+    assert text.split("    location ")[0].count("X-Frame-Options") == 0
+
+
+def test_what_the_application_is_told_by_hand_it_is_told_by_websockets_too() -> None:
+    lines = "proxy_set_header X-Region 'north';\nproxy_set_header Connection \"\";"
+    text = site(
+        {
+            "extra": lines + "\nlocation /e { proxy_set_header X-Elsewhere 1; }",
+            "locations": {"/ws": {"websocket": True}},
+        }
+    )
+    assert "        proxy_set_header X-Region 'north';" in block(text, "/ws")
+    assert re.findall("proxy_set_header Connection .*", block(text, "/ws")) == [
+        "proxy_set_header Connection $nginx_sites_connection;"
+    ]
+    assert "X-Elsewhere" not in block(text, "/ws")
+    assert "X-Region" not in block(text, "/")
+
+
+@pytest.mark.parametrize("header", ["Cache-Control", "cache-control"])
+def test_what_is_said_of_caches_holds_for_files_as_well(header: str) -> None:
+    aliases = {"/static/": ["/a", "/b"], "/x/css/": "/c"}
+    places = ("^~ /static/", "^~ //next/static/", "^~ /x/css/")
+    text = site({"aliases": aliases, "headers": {header: "private, no-store"}})
+    for match in places:
+        assert [name.lower() for name in added(block(text, match))].count("cache-control") == 1
+        assert "$nginx_sites_cache_x" not in block(text, match)
+    text = site({"aliases": aliases, "locations": {"/x/": {"headers": {header: ""}}}})
+    assert ["$nginx_sites_cache_x" in block(text, match) for match in places] == [True, True, False]
+    by_hand = site({"aliases": aliases, "extra": f"add_header {header} no-store;"})
+    assert all(f"add_header {header} no-store;" in block(by_hand, match) for match in places)
+    assert all("$nginx_sites_cache_x" not in block(by_hand, match) for match in places)
+    hidden = site({"headers": {header: "private"}, "hide_headers": [header]})
+    assert [name.lower() for name in added(block(hidden, "@nginx_sites_retry"))].count("cache-control") == 1
 
 
 def test_what_restricts_visitors_holds_below_as_well() -> None:
@@ -276,8 +340,7 @@ def test_what_restricts_visitors_holds_below_as_well() -> None:
     for match in ("/admin", "/admin/events", "^~ /admin/static/"):
         assert closed in block(text, match)
     assert "limit_req zone=nginx_sites_x_at__2fadmin burst=20 nodelay;" in block(text, "/admin/events")
-    assert "deny 192.0.2.1;" in block(text, "/admin/open")
-    assert "allow" not in block(text, "/admin/open")
+    assert f"deny 192.0.2.1;\n        {closed}" in block(text, "/admin/open")
     assert "limit_req" not in block(text, "/admin/open") + block(text, "^~ /admin/static/")
     for match in ("/administrator", "^~ /administration/", "/"):
         assert "deny" not in block(text, match)
@@ -288,6 +351,62 @@ def test_what_restricts_visitors_holds_below_as_well() -> None:
         ("nginx_sites_x:10m", "10r/s"), ("nginx_sites_x_at__2fadmin:10m", "2r/s"),
     ]  # fmt: skip
     assert "limit_req" not in site({})
+
+
+def test_a_deny_alone_opens_nothing_and_an_allow_says_all_anew() -> None:
+    text = site({
+        "locations": {
+            "/a/": {"deny": ["10.1.2.3"]}, "/a/b/": {"deny": ["10.9.9.9", "10.1.2.3"]},
+            "/a/b/c/": {"allow": ["10.0.0.0/8"]}, "/a/b/c/d/": {"deny": ["10.7.7.7"]},
+            "/a/b/c/d/open/": {"allow": ["0.0.0.0/0", "::/0"]},
+        },
+    })  # fmt: skip
+
+    def lines(match: str) -> list[str]:
+        return re.findall(r"^ +((?:allow|deny) \S+;)", block(text, match), re.MULTILINE)
+
+    assert lines("/a/") == ["deny 10.1.2.3;"]
+    assert lines("/a/b/") == ["deny 10.9.9.9;", "deny 10.1.2.3;"]
+    assert lines("/a/b/c/") == ["allow 10.0.0.0/8;", "deny all;"]
+    assert lines("/a/b/c/d/") == ["deny 10.7.7.7;", "allow 10.0.0.0/8;", "deny all;"]
+    assert lines("/a/b/c/d/open/") == ["allow 0.0.0.0/0;", "allow ::/0;", "deny all;"]
+
+
+def test_a_site_for_some_is_closed_in_every_place_but_that_of_an_authority() -> None:
+    text = site({
+        "aliases": {"/static/": ["/s", "/t"], "/admin/css/": "/c"}, "acme_webroot": "/w", "basic_auth": {
+            "users": {"a": "b"}, "except": ["/health", "/hooks/", "/static/"],
+        },
+        "error_pages": {"500": {"text": "x"}},
+        "locations": {"/": {"allow": ["10.0.0.0/8"]}, "/admin/": {"stream": True}, "/ws": {"websocket": True}},
+    })  # fmt: skip
+    ours = {"^~ /.well-known/acme-challenge/", "^~ //error/", "@nginx_sites_retry"}
+    places = set(re.findall(r"\n    location (.*?) \{", text))
+    assert {"/", "= /health", "^~ /static/", "^~ //next/static/", "^~ /admin/css/"} | ours <= places
+    for match in places - ours:
+        assert "allow 10.0.0.0/8;\n        deny all;" in block(text, match), match
+    assert "deny" not in "".join(block(text, match) for match in ours)
+
+
+@pytest.mark.parametrize(
+    ("extra", "wanted"),
+    [
+        ("allow 10.0.0.0/8; allow ::1; deny all;", '{allow: ["10.0.0.0/8", "::1"]}'),
+        ("deny 10.1.2.3;", '{deny: ["10.1.2.3"]}'),
+        ("deny all;", "{allow: [10.0.0.0/8]}"),
+    ],
+)
+@pytest.mark.parametrize("location", [{"deny": ["192.0.2.1"]}, {"allow": ["10.0.0.0/9"]}])
+def test_lines_about_addresses_that_nginx_would_drop_somewhere_are_refused(
+    extra: str, wanted: str, location: dict[str, Any]
+) -> None:
+    found = faults({"extra": extra, "locations": {"/a": location}})
+    assert set(found) == {"extra"}
+    assert f"where locations./a.{next(iter(location))} is" in found["extra"]
+    assert f"write locations: {{/: {wanted}}} instead" in found["extra"]
+    assert faults({"extra": extra, "locations": {"/a": {"stream": True}}}) == {}
+    within = f"location /b {{ {extra} }} # {extra}"
+    assert faults({"extra": within, "locations": {"/a": location}}) == {}
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,19 @@ def test_another_port_is_part_of_the_address() -> None:
     assert "return 308 https://$host$request_uri;" in site({"tls": {**TLS, "ports": [443, 8443]}})
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_a_port_is_for_tls_or_for_plain_http_whoever_is_there(names: tuple[str, str]) -> None:
+    entries: dict[str, Any] = {
+        "a": {"server_names": ["a.test"], "upstream": "a:1", "listen": [80], "tls": {**TLS, "ports": [443, 8443]}},
+        "b": {"server_names": ["b.test"], "upstream": "a:1", "listen": [80, 8443]},
+    }
+    (problem,) = check_sites(sites({name: entries[name] for name in names}))
+    assert problem.path == "nginx_sites.a.tls.ports"
+    assert "8443 is under listen of 'b': a port is either for TLS or for plain HTTP" in problem.text
+    entries["b"]["listen"] = [80]
+    assert check_sites(sites(entries)) == []
+
+
 def test_unknown_hosts_get_no_handshake() -> None:
     entries = {"x": {"server_names": ["x.test"], "upstream": "127.0.0.1:1", "tls": TLS}}
     text = rendered(entries, "/etc/nginx/conf.d/00-unknown-hosts-443.conf")

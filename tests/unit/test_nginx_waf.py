@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -56,6 +57,23 @@ def test_a_body_without_a_type_is_refused_once_it_is_there() -> None:
     (rule, chained) = rules({"mode": "block"}).partition("id:1007,")[2].splitlines()[:2]
     assert rule.startswith("phase:2,t:none,chain,log,deny,status:400,")
     assert chained.strip() == 'SecRule REQUEST_BODY_LENGTH "@gt 0" "t:none"'
+
+
+def test_what_the_parser_doubts_is_refused_and_what_browsers_send_is_not() -> None:
+    text = rules({"mode": "block"})
+    (flags,) = re.findall(r'^SecRule (\S+) "!@eq 0" "id:1008,phase:2,t:none,log,deny,status:400,', text, re.MULTILINE)
+    assert {"MULTIPART_DATA_BEFORE", "MULTIPART_LF_LINE", "MULTIPART_INVALID_PART"} < set(flags.split("|"))
+    # A quoted boundary (.NET), and a name with an apostrophe, are ordinary; the sum of all flags has both.
+    for ordinary in ("MULTIPART_BOUNDARY_QUOTED", "MULTIPART_INVALID_QUOTING", "MULTIPART_STRICT_ERROR"):
+        assert ordinary not in re.sub("(?m)^#.*", "", text)
+    # libmodsecurity 3 says 2 of a body that is whole.
+    assert 'SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 1" "id:1009,phase:2,t:none,log,deny,status:400,' in text
+    core, internal = (
+        text.index("\nInclude "),
+        text.index('SecRule TX:/^MSC_/ "!@streq 0" "id:1010,phase:2,t:none,log,deny,'),
+    )
+    assert core < internal
+    assert len(set(numbers := re.findall(r"\bid:([0-9]+)", text))) == len(numbers)
 
 
 def test_nothing_of_a_request_is_logged_unless_details_are_wanted() -> None:

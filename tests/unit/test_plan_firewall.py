@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan import make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_firewall import check_allow_from, open_ports
 from ansible_collections.flaskworks.deploy.plugins.module_utils.plan_rules import Report
@@ -55,7 +58,10 @@ def test_sites_for_the_same_networks_share_a_port() -> None:
 def test_sites_for_different_networks_do_not(other: dict[str, Any]) -> None:
     (found,) = problems(a=site("a", allow_from=OFFICE), b=site("b", 8080, 80, **other))
     assert "nginx.allow_from: port 80 is open for other networks because of" in found
-    assert 'extra: "allow 10.0.0.0/8; ' in found
+    networks = other.get("allow_from", OFFICE)
+    assert f"or let nginx ask: locations: {{/: {{allow: {json.dumps(networks)}}}}}" in found
+    (said,) = re.findall("locations: .*", found)
+    assert yaml.safe_load(f"{{{said}}}") == {"locations": {"/": {"allow": networks}}}
 
 
 def test_without_the_firewall_nobody_would_keep_it() -> None:
