@@ -75,7 +75,9 @@ def healthy() -> dict[str, Any]:
         "socket": {"debugger": False},
         "page": page,
         "inside": inside,
-        "lines": ["[2026-03-14 10:15:00 +0000] [7] [INFO] Booting worker"],
+        # A visitor whose browser has such a name, in the log of the site itself.
+        "lines": ["[2026-03-14 10:15:00 +0000] [7] [INFO] Booting worker", "status=228/SECCOMP result 'oom-kill'"],
+        "system": ["Started blog.service - blog."],
         "service": {"ProtectSystem": ["strict"], "LimitNOFILE": ["1024"]},
         "missing": {},
     }
@@ -208,6 +210,7 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     (f"{APP}.server", {"type": "gunicorn", "worker_class": "eventlet"}, ("error", "blog", "worker-class")),
     (f"{APP}.lines", [f"OSError: {READ_ONLY}"], ("error", "blog", "sandbox-read-only")),
     (f"{APP}.lines", ["OSError: [Errno 24] Too many open files: 'x'"], ("error", "blog", "limit-files")),
+    (f"{APP}.system", ["blog.service: Failed with result 'oom-kill'."], ("error", "blog", "limit-memory")),
     (f"{WEB}.restarts", 3, ("warning", "blog", "restarts")),
     (f"{WEB}.active", "failed", ("error", "blog", "restarts")),
     (f"{WEB}.memory_limit_bytes", GIB // 8, ("warning", "blog", "memory-workers")),

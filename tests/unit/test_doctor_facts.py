@@ -36,6 +36,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_res
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_versions import accepts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 # As Flask and Werkzeug are built, as far as the doctor looks: the real ones are in the scenario.
@@ -538,3 +539,26 @@ def test_an_answer_of_the_program_is_not_believed_to_have_its_shape(tmp_path: Pa
     for answer in ["", "no json", "[" * 100_000, *map(json.dumps, spoilt)]:
         with pytest.raises(ValueError):  # noqa: PT011
             said.inside(answer)
+
+
+@pytest.mark.parametrize(("place", "left_out"), [("-", True), ("/var/log/blog/access.log", False)])
+def test_the_journal_is_asked_without_what_visitors_write_and_again_for_systemds_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, left_out: bool
+) -> None:
+    layout, release = Layout("blog", str(tmp_path)), "20260314-101500-1f2e3d4c"
+    unit = Path(layout.units(release)) / layout.service(release)
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nProtectSystem=strict\n")
+    Path(layout.record(release)).write_text(json.dumps({"server": {"access_log": place}}))
+    asked: list[list[str]] = []
+
+    def last_words(words: list[str], dummy: float) -> str:
+        asked.append(words)
+        return f"{len(asked)}\n"
+
+    monkeypatch.setattr(doctor_facts_app, "last_words", last_words)
+    found = doctor_facts_app._words(layout, release, {}, "2026-03-14T10:15:00Z")
+    assert (found["lines"], found["system"]) == (["1"], ["2"])
+    assert ("PRIORITY=6" in asked[0]) is left_out
+    assert "PRIORITY=5" not in asked[0]
+    assert asked[1][-2:] == ["_TRANSPORT=journal", "_UID=0"]
