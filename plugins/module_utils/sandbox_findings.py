@@ -16,6 +16,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_rules import RULES, SYSTEM_RULES, Rule, Said
 
 _LONGEST = 200
+# Characters of a line that are looked at: an application may write megabytes without a line break.
+_LOOKED_AT = 2000
 
 
 def sandbox_findings(
@@ -33,7 +35,7 @@ def sandbox_findings(
         parts = [(system, SYSTEM_RULES), (journal_lines, [rule for rule in RULES if rule not in SYSTEM_RULES])]
     found: dict[str, Finding] = {}
     for part, rules in parts:
-        lines = list(part)
+        lines = [line[:_LOOKED_AT] for line in part]
         for number, line in enumerate(lines):
             for check, evidence, fix in _matches(line, Said(app, service, lines, number), rules):
                 found.setdefault(fix, Finding("error", app, check, evidence, fix))

@@ -233,7 +233,7 @@ RULES: tuple[Rule, ...] = (
         ("sandbox-write-execute", r"trying to allocate some memory for the JIT", _write_execute),
         ("sandbox-write-execute", r"SetPermissionsOnExecutableMemoryChunk", _write_execute),
         ("sandbox-read-only", r"Read-only file system: '([^'\n]+)'", _read_only),
-        ("sandbox-read-only", r"cannot [a-z ]+ '?(/[^'\n:]+)'?: Read-only file system", _read_only),
+        ("sandbox-read-only", r"cannot [a-z ]{1,60} '?(/[^'\n:]+)'?: Read-only file system", _read_only),
         ("sandbox-bus", _BUS, _bus),
         ("sandbox-denied", r"Permission denied: '(/[^'\n]+)'", _denied),
         ("sandbox-hidden", r"No such file or directory: '(/(?:dev|proc)/[^'\n]+)'", _missing),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -431,3 +432,18 @@ def test_a_directory_that_may_be_its_own_is_opened_as_such(directory: str) -> No
 def test_every_rule_has_a_case() -> None:
     lines = [line for said, *dummy in CASES for line in said]
     assert [pattern.pattern for dummy, pattern, dummy2 in RULES if not any(map(pattern.search, lines))] == []
+
+
+@pytest.mark.parametrize("pattern", [pattern.pattern for dummy, pattern, dummy2 in RULES])
+def test_a_line_of_a_megabyte_takes_no_time(pattern: str) -> None:
+    first = re.split(r"(?<!\\)[(\[|?*+]", pattern.removeprefix("(?:"))[0].replace("\\", "")
+    assert len(first) > 3
+    began = time.process_time()
+    for words in (first, f"{first} /x '"):
+        sandbox_findings("blog", [words * (10**6 // len(words))], service())
+    assert time.process_time() - began < 1
+
+
+def test_what_a_line_says_at_its_beginning_is_found_however_long_it_is() -> None:
+    line = "sh: 1: cannot create /opt/data/y: Read-only file system" + "x" * 10**6
+    assert [one.check for one in sandbox_findings("blog", [line], service())] == ["sandbox-read-only"]
