@@ -39,6 +39,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets 
 LOADED_WITHIN = 20
 # How far back (seconds) the journal of a release is read, and how many of its last lines are.
 LOOKED_BACK, MOST_LINES = 86400.0, 5000
+# Characters. A part of a specifier would say something else than the whole.
+LONGEST_SPECIFIER = 200
 # Where the doctor's own copy of an application may write: nowhere that outlives it.
 NOTHING_WRITTEN = (
     "ProtectSystem=strict",
@@ -120,13 +122,16 @@ def environment_facts(text: str, names: list[str]) -> dict[str, Any]:
 
 
 def requires_python(pyproject: str) -> str:
-    """Return what a project says of its Python (project.requires-python); empty when it says nothing."""
+    """Return what a project says of its Python (project.requires-python); empty when it says nothing, or so much that
+    reading it would take its time.
+    """
     try:
         project = tomllib.loads(pyproject).get("project")
-    except tomllib.TOMLDecodeError:
+    except ValueError:
+        # Numbers of thousands of digits too, which are no TOMLDecodeError.
         return ""
     wanted = project.get("requires-python") if isinstance(project, dict) else None
-    return wanted if isinstance(wanted, str) else ""
+    return wanted if isinstance(wanted, str) and len(wanted) <= LONGEST_SPECIFIER else ""
 
 
 def _python_of(config: str) -> str:

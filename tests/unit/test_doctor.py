@@ -434,6 +434,16 @@ def test_what_is_not_known_is_told_and_not_judged() -> None:
     )
 
 
+def test_what_can_not_be_judged_of_one_application_hides_nothing_else() -> None:
+    facts = changed("file_systems.0.free", 0)
+    facts["apps"]["shop"] = {**copy.deepcopy(facts["apps"]["blog"]), "requires_python": f">={'9' * 5000}"}
+    facts["apps"]["blog"]["python"] = "3.9.2"
+    findings, unchecked = diagnose(facts)
+    assert {(one.app, one.check) for one in findings} >= {("", "disk-space"), ("blog", "python-version")}
+    assert unchecked == [{"check": "shop: python-version", "why": "its facts can't be judged (ValueError)"}]
+    assert "clock" in {one["check"] for one in diagnose({**healthy(), "clock": {}})[1]}
+
+
 def test_findings_are_ordered_and_told_once() -> None:
     one = Finding("warning", "", "b", "x", "y")
     two, three = Finding("error", "", "c", "x", "y"), Finding("error", "blog", "a", "x", "y")

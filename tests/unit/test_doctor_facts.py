@@ -401,6 +401,8 @@ def test_words_that_switch_a_debugger_off(line: str, on: bool) -> None:
 
 
 def test_the_python_that_a_project_wants() -> None:
+    for text in (f'[project]\nrequires-python = ">={"9" * 5000}"\n', f"a = {'9' * 5000}\n"):
+        assert doctor_facts_app.requires_python(text) == "", "Python converts no number of so many digits"
     assert doctor_facts_app.requires_python('[project]\nrequires-python = ">=3.10"\n') == ">=3.10"
     for text in ("", "[project]\nname = 'x'\n", "project = 1\n", "[project]\nrequires-python = 3\n", "[bro ken"):
         assert doctor_facts_app.requires_python(text) == ""
