@@ -8,6 +8,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_ap
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_host as host
 from ansible_collections.flaskworks.deploy.plugins.module_utils import doctor_others as others
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_check import Check
+from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_files import files
 
 HOST_CHECKS: tuple[Check, ...] = (
     Check(
@@ -100,6 +101,6 @@ HOST_CHECKS: tuple[Check, ...] = (
         " `shared`: the site)",
         "code that somebody else can change is somebody else's code",
         ("files",),
-        host.files,
+        files,
     ),
 )

@@ -13,7 +13,7 @@ import re
 import socket
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,6 +30,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import read_environment
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json, read_text_if_any
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_logs import BY_SYSTEM, without_access
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import log_words
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import read_service
@@ -38,6 +39,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets 
 LOADED_WITHIN = 20
 # How far back (seconds) the journal of a release is read, and how many of its last lines are.
 LOOKED_BACK, MOST_LINES = 86400.0, 5000
+# Characters. A part of a specifier would say something else than the whole.
+LONGEST_SPECIFIER = 200
 # Where the doctor's own copy of an application may write: nowhere that outlives it.
 NOTHING_WRITTEN = (
     "ProtectSystem=strict",
@@ -119,13 +122,16 @@ def environment_facts(text: str, names: list[str]) -> dict[str, Any]:
 
 
 def requires_python(pyproject: str) -> str:
-    """Return what a project says of its Python (project.requires-python); empty when it says nothing."""
+    """Return what a project says of its Python (project.requires-python); empty when it says nothing, or so much that
+    reading it would take its time.
+    """
     try:
         project = tomllib.loads(pyproject).get("project")
-    except tomllib.TOMLDecodeError:
+    except ValueError:
+        # Numbers of thousands of digits too, which are no TOMLDecodeError.
         return ""
     wanted = project.get("requires-python") if isinstance(project, dict) else None
-    return wanted if isinstance(wanted, str) else ""
+    return wanted if isinstance(wanted, str) and len(wanted) <= LONGEST_SPECIFIER else ""
 
 
 def _python_of(config: str) -> str:
@@ -181,17 +187,24 @@ def _inside(layout: Layout, live: str, record: Mapping[str, Any], wanted: Mappin
 
 
 def _words(layout: Layout, live: str, record: Mapping[str, Any], since: str) -> dict[str, Any]:
-    """Return what the programs of a release said since it went live (``lines``), and the [Service] section of its unit
-    (``service``); nothing where systemd does not run it, which then limits nothing.
+    """Return what the programs of a release said since it went live (``lines``), what systemd said of them
+    (``system``), and the [Service] section of its unit (``service``); nothing where systemd does not run it, which then
+    limits nothing.
     """
     unit = read_text_if_any(f"{layout.units(live)}/{layout.service(live)}")
     if not unit or not since:
-        return {"lines": [], "service": {}}
+        return {"lines": [], "system": [], "service": {}}
     names = sorted(name for name in os.listdir(layout.units(live)) if name.endswith(".service"))
-    lines: list[str] = []
     begin = max(said.aware(since).timestamp(), time.time() - LOOKED_BACK)
-    for words in log_words(names, since=begin):
-        lines += last_words([*words, "--output=cat"], LOADED_WITHIN).splitlines()[-MOST_LINES:]
+    lines = _journal(names, begin, without_access(layout, live))
     if (log := str(record.get("error_log") or "")).startswith("/"):
         lines += said.lines_since(log_since(log, 0), since)
-    return {"lines": lines, "service": read_service(unit)}
+    return {"lines": lines, "system": _journal(names, begin, BY_SYSTEM), "service": read_service(unit)}
+
+
+def _journal(names: list[str], begin: float, chosen: Sequence[str]) -> list[str]:
+    """Return the last lines of units since a moment; ``chosen`` says which."""
+    lines: list[str] = []
+    for words in log_words(names, since=begin):
+        lines += last_words([*words, "--output=cat", *chosen], LOADED_WITHIN).splitlines()[-MOST_LINES:]
+    return lines

@@ -24,9 +24,9 @@ OF_THE_HOST = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs"
 
 
 def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]]:
-    """Return one fact for each kind and application: ``kind``, ``app``, ``path`` (the first), ``count``, ``owner``,
-    ``wanted``. The kind ``unseen`` has ``count`` (what was looked at below ``path``) and ``rest`` (the directories of
-    which not everything was).
+    """Return one fact for each kind and application: ``kind``, ``app``, ``path`` (the first), ``start`` (how far root
+    can name it safely), ``count``, ``owner``, ``uid``, ``wanted``. The kind ``unseen`` has ``count`` (what was looked
+    at below ``path``) and ``rest`` (the directories of which not everything was).
 
     ``apps``: the applications of this host by their names.
     """
@@ -45,9 +45,12 @@ def file_facts(apps: Mapping[str, Any], root: str = ROOT) -> list[dict[str, Any]
         at_work = builder if entry.st_uid == builder and _is_being_built(f"{root}/{app}", inside) else None
         for kind in kinds_of(entry, inside, ids.get(app), at_work, groups.get(app, ())):
             key = kind, app, str(entry.st_uid) if kind != "world-writable" else ""
-            shared = bool(app) and inside.split("/")[0] == "shared"
-            fact = {"kind": kind, "app": app, "path": path, "count": 0, "owner": _name(entry.st_uid)}
-            found.setdefault(key, {**fact, "wanted": app if shared else "root"})["count"] += 1
+            if key not in found:
+                fact = {"kind": kind, "app": app, "path": path, "count": 0, "owner": _name(entry.st_uid)}
+                shared = f"{root}/{app}/shared" if app and inside.split("/")[0] == "shared" else ""
+                start, wanted = (shared, app) if shared else (_start(root, path), "root")
+                found[key] = {**fact, "start": start, "uid": entry.st_uid, "wanted": wanted}
+            found[key]["count"] += 1
     unseen = {"kind": "unseen", "app": "", "path": root, "count": MOST, "rest": sorted(rest)}
     return [*found.values(), *([unseen] if rest else [])]
 
@@ -76,6 +79,21 @@ def kinds_of(
     if entry.st_uid in ((user,) if shared else (0, builder)):
         return
     yield "own-code" if entry.st_uid == user else "foreign"
+
+
+def _start(root: str, path: str) -> str:
+    """Return the first directory on the way to a file whose entries others than root can swap; if none, the file."""
+    place = root
+    for part in os.path.relpath(path, root).split("/")[:-1]:
+        place = os.path.join(place, part)
+        try:
+            entry = os.lstat(place)
+        except OSError:
+            return place
+        by_group = entry.st_mode & stat.S_IWGRP and entry.st_gid
+        if entry.st_uid or by_group or entry.st_mode & stat.S_IWOTH or not stat.S_ISDIR(entry.st_mode):
+            return place
+    return path
 
 
 def _part(root: str, directory: str) -> str:

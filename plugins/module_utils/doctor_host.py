@@ -6,7 +6,6 @@ judged by nobody.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,8 +23,6 @@ SWAP_FULL = 0.90
 # Seconds. Signatures and one-time passwords fail beyond half a minute. The way from the controller to the host takes
 # its time, which looks like a clock that is ahead.
 CLOCK_BEHIND, CLOCK_AHEAD = 30.0, 60.0
-# Directories in one command.
-MANY = 10
 
 # Package -> how its state is asked.
 TIME_SERVICES = {
@@ -156,44 +153,3 @@ def failed_units(facts: Facts) -> list[Finding]:
         Finding("warning", "", "unit-failed", f"{unit} has failed", f"systemctl status {unit}; journalctl -u {unit}")
         for unit in facts["failed_units"]
     ]
-
-
-def files(facts: Facts) -> list[Finding]:
-    """Files below /srv that others may write, or that belong to somebody else."""
-    found = []
-    for item in facts["files"]:
-        if item["kind"] == "unseen":
-            found.append(_unseen(item))
-            continue
-        many = f" and {item['count'] - 1} more" if item["count"] > 1 else ""
-        # Whoever made the file chose its name, and root is told to run this.
-        name = shlex.quote(item["path"])
-        if item["kind"] == "world-writable":
-            evidence = f"everybody on the host can write {item['path']}{many}"
-            level, fix = "error", f"chmod o-w {name}; see who made it so"
-        elif item["kind"] == "own-code":
-            evidence = (
-                f"{item['path']}{many} belongs to {item['owner']}, outside of shared: the site can change its code"
-            )
-            level, fix = "error", f"chown root {name}; what the site writes belongs below shared"
-        elif item["kind"] == "group-code":
-            evidence = f"{item['path']}{many} can be written by a group of {item['app']}, outside of shared: the site"
-            evidence, level, fix = f"{evidence} can change its code", "error", f"chmod g-w {name}"
-        else:
-            wanted = item["wanted"]
-            rule = "neither to root nor to the application" if wanted == "root" else f"below shared all is {wanted}'s"
-            evidence = f"{item['path']}{many} belongs to {item['owner']}, {rule}"
-            # Without the group, by which the site reads its code and nginx what it serves.
-            level, fix = "warning", f"chown -R {wanted} {name}, unless it is meant to be so"
-        found.append(Finding(level, item["app"], "files", evidence, fix))
-    return found
-
-
-def _unseen(item: Mapping[str, Any]) -> Finding:
-    """There are more files than the doctor looks at."""
-    rest, named = item["rest"], item["rest"][:3]
-    parts = ", ".join(named) + (f" and {len(rest) - len(named)} more" if len(rest) > len(named) else "")
-    evidence = f"{item['count']} files and directories below {item['path']} were looked at, so not all of {parts}"
-    where = " ".join(map(shlex.quote, rest if len(rest) <= MANY else [item["path"]]))
-    fix = f"look yourself: find {where} -xdev ! -type l -perm -o+w lists what everybody may write"
-    return Finding("info", "", "files", evidence, fix + ", and ! -user root in place of -perm -o+w what is not root's")

@@ -19,7 +19,9 @@ def sandbox(facts: Facts) -> list[Finding]:
     return [
         finding
         for app, said in facts["apps"].items()
-        for finding in sandbox_findings(app, said.get("lines") or [], said.get("service") or {})
+        for finding in sandbox_findings(
+            app, said.get("lines") or [], said.get("service") or {}, said.get("system") or []
+        )
     ]
 
 

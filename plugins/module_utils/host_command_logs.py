@@ -17,11 +17,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import read_json
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_host import gunicorn_settings
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_status_units import read_text
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_logs import ACCESS, log_place, without_access
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import (
     installed_instances,
     log_words,
@@ -32,9 +30,6 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.status_table imp
 
 # How often -f looks for a new release, in seconds.
 PAUSE = 1.0
-# A server gives its access log to the journal as notices. What systemd itself says of a unit has the transport journal.
-ACCESS = ("_TRANSPORT=stdout", "PRIORITY=5")
-OTHERS = (*(f"PRIORITY={number}" for number in (0, 1, 2, 3, 4, 6, 7)), "+", "_TRANSPORT=journal", "_TRANSPORT=syslog")
 
 
 def show(layout: Layout, release: str, lines: int, only: str = "") -> int:
@@ -93,30 +88,17 @@ def _words(units: Sequence[str], only: str, chosen: Sequence[str], **options: An
 
 def journal_filter(layout: Layout, release: str, only: str) -> list[str] | None:
     """Return the words of journalctl for the lines that are asked for; None when they are not in the journal."""
-    access = log_place(layout, release, "access") == "-"
     if only == "access":
-        return [*ACCESS, "--output=cat"] if access else None
+        return [*ACCESS, "--output=cat"] if log_place(layout, release, "access") == "-" else None
     if only == "error" and log_place(layout, release, "error") != "-":
         return None
-    return [*OTHERS] if access else []
+    return without_access(layout, release)
 
 
 def log_files(layout: Layout, release: str, only: str) -> list[str]:
     """Return the files of the server to show, as the release is set up to write them."""
     path = log_place(layout, release, "access" if only == "access" else "error")
     return [path] if path.startswith("/") else []
-
-
-def log_place(layout: Layout, release: str, kind: str) -> str:
-    """Return where the log ``access`` or ``error`` of a release goes: a file, - for the journal, or nowhere."""
-    recorded = servers.recorded(read_json(layout.record(release)))
-    if f"{kind}_log" in recorded:
-        return str(recorded[f"{kind}_log"])
-    try:
-        settings = gunicorn_settings(read_text(f"{layout.release(release)}/gunicorn.conf.py"), 1)
-    except OSError:
-        return ""
-    return str(settings.get(f"{kind}log") or "")
 
 
 def _units(layout: Layout, release: str, only: str) -> list[str]:

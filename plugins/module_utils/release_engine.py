@@ -48,6 +48,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_inspect 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lacks import lacking
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout, new_release_id
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_lock import Patience, locked
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_logs import without_access
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_probe import Health
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_rollback import (
@@ -267,7 +268,8 @@ def _failed(
     layout, target = candidate.layout, candidate.release
     words = ""
     if error.step in ("start", "probe"):
-        words = unit_journal(main_unit(layout, target), run.began) + log_since(order.error_log, position)
+        words = unit_journal(main_unit(layout, target), run.began, without_access(layout, target))
+        words += log_since(order.error_log, position)
     switched = layout.live() == target
     # Before it is taken back: a rollback knows the unit from the release alone.
     cures = lacking(layout, order.app, target, error, words)

@@ -240,8 +240,8 @@ def log_words(
     return [words for manager, own in _managed(names) for words in manager.log_words(own, lines, since, follows)]
 
 
-def unit_journal(unit: str, since: float) -> str:
-    """Return the unit's lines since a moment (seconds since 1970)."""
+def unit_journal(unit: str, since: float, chosen: Sequence[str] = ()) -> str:
+    """Return the unit's lines since a moment (seconds since 1970); ``chosen`` says which of those in the journal."""
     commands = log_words([unit], since=since)
-    shown = [run([*words, "--output=cat"] if words[0] == "journalctl" else words) for words in commands]
+    shown = [run([*words, "--output=cat", *chosen] if words[0] == "journalctl" else words) for words in commands]
     return "".join(result.stdout for result in shown if result.returncode == 0)

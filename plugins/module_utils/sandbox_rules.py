@@ -207,9 +207,23 @@ def _memory(matched: re.Match[str], said: Said) -> str:
 
 
 # Check, what is said, and what follows from it; an empty text when the sandbox is not to blame.
-RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]], ...] = tuple(
-    (check, re.compile(pattern), fix_of)
-    for check, pattern, fix_of in (
+Rule = tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]]
+
+
+def _rules(*given: tuple[str, str, Callable[[re.Match[str], Said], str]]) -> tuple[Rule, ...]:
+    return tuple((check, re.compile(pattern), fix_of) for check, pattern, fix_of in given)
+
+
+# What systemd says and nobody else.
+SYSTEM_RULES = _rules(
+    ("sandbox-killed", r"status=31/SYS", _killed),
+    ("sandbox-mounts", _MOUNTS, _mounts),
+    ("sandbox-mounts", r"status=226/NAMESPACE", _mounts),
+    ("sandbox-filter", r"status=228/SECCOMP", _seccomp),
+    ("limit-memory", r"killed by the OOM killer|result 'oom-kill'", _memory),
+)
+RULES: tuple[Rule, ...] = (
+    *_rules(
         ("sandbox-write-execute", r"MemoryError: Cannot allocate write\+execute memory", _write_execute),
         (
             "sandbox-write-execute",
@@ -219,7 +233,7 @@ RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]], 
         ("sandbox-write-execute", r"trying to allocate some memory for the JIT", _write_execute),
         ("sandbox-write-execute", r"SetPermissionsOnExecutableMemoryChunk", _write_execute),
         ("sandbox-read-only", r"Read-only file system: '([^'\n]+)'", _read_only),
-        ("sandbox-read-only", r"cannot [a-z ]+ '?(/[^'\n:]+)'?: Read-only file system", _read_only),
+        ("sandbox-read-only", r"cannot [a-z ]{1,60} '?(/[^'\n:]+)'?: Read-only file system", _read_only),
         ("sandbox-bus", _BUS, _bus),
         ("sandbox-denied", r"Permission denied: '(/[^'\n]+)'", _denied),
         ("sandbox-hidden", r"No such file or directory: '(/(?:dev|proc)/[^'\n]+)'", _missing),
@@ -229,14 +243,11 @@ RULES: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], Said], str]], 
         ("sandbox-refused-call", r"PermissionError: \[Errno 13\] Permission denied\s*$", _denied_call),
         ("sandbox-namespaces", r"No usable sandbox!|unshare failed: Operation not permitted", _namespaces),
         ("sandbox-privileges", r"sudo: The \"no new privileges\" flag is set", _privileges),
-        ("sandbox-killed", r"status=31/SYS|was sent SIGSYS", _killed),
-        ("sandbox-mounts", _MOUNTS, _mounts),
-        ("sandbox-mounts", r"status=226/NAMESPACE", _mounts),
-        ("sandbox-filter", r"status=228/SECCOMP", _seccomp),
+        ("sandbox-killed", r"was sent SIGSYS", _killed),
         ("limit-files", r"\[Errno 24\] Too many open files", _files),
         ("limit-tasks", r"can't start new thread", _tasks),
         ("limit-tasks", r"\[Errno 11\] Resource temporarily unavailable", _fork),
-        ("limit-memory", r"killed by the OOM killer|result 'oom-kill'", _memory),
         ("limit-memory", r"pid:(?P<worker>\d+)\) was sent SIGKILL! Perhaps out of memory\?", _memory),
-    )
+    ),
+    *SYSTEM_RULES,
 )

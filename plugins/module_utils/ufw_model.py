@@ -65,23 +65,31 @@ class Rule:
         parts = [part.partition(":") for part in self.port.split(",")]
         return [(int(first), int(last or first)) for first, _colon, last in parts]
 
+    def shares_ports(self, other: Rule) -> bool:
+        """Tell whether two rules have a port of one protocol in common."""
+        if "any" not in (self.proto, other.proto) and self.proto != other.proto:
+            return False
+        return any(low <= end and start <= high for low, high in self.spans for start, end in other.spans)
+
     def clashes(self, other: Rule) -> bool:
         """Tell whether it matters which of two rules is asked first."""
         if self.raw or other.raw or self.family != other.family or self.policy == other.policy:
             return False
-        if "any" not in (self.proto, other.proto) and self.proto != other.proto:
-            return False
-        if not any(low <= end and start <= high for low, high in self.spans for start, end in other.spans):
+        if not self.shares_ports(other):
             return False
         if "any" in (self.source, other.source):
             return True
         return ipaddress.ip_network(self.source).overlaps(ipaddress.ip_network(other.source))
 
-    def text(self) -> str:
+    def words(self) -> str:
+        """The rule as people read it, without its family."""
         what = (
             self.raw or f"{self.policy} {self.port}{'' if self.proto == 'any' else '/' + self.proto} from {self.source}"
         )
-        return f"IPv{self.family} {what}{'  # ' + self.comment if self.comment else ''}"
+        return f"{what}{'  # ' + self.comment if self.comment else ''}"
+
+    def text(self) -> str:
+        return f"IPv{self.family} {self.words()}"
 
 
 def complete_rules(rules: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

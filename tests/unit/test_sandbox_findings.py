@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -344,6 +345,37 @@ def test_what_is_not_the_sandbox_is_not_blamed_on_it(lines: list[str], keys: dic
     assert sandbox_findings("blog", lines, service(**keys)) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "keys"),
+    [
+        ("Main process exited, code=exited, status=228/SECCOMP", {}),
+        (
+            "Failed at step NAMESPACE spawning /srv/blog: status=226/NAMESPACE",
+            {"systemd": {"Service": {"ReadWritePaths": ["/mnt/a"]}}},
+        ),
+        ("Failed to set up mount namespacing: /run/systemd/unit-root/mnt/a: No such file or directory", {}),
+        (
+            "Main process exited, code=killed, status=31/SYS",
+            {"systemd": {"Service": {"SystemCallErrorNumber": "kill"}}},
+        ),
+        ("A process of this unit has been killed by the OOM killer.", {}),
+        ("Failed with result 'oom-kill'.", {}),
+    ],
+)
+def test_what_systemd_alone_says_is_believed_of_systemd_alone(line: str, keys: dict[str, Any]) -> None:
+    """A site may log what a visitor sends, such as the name of his browser."""
+    unit = service(**keys)
+    assert sandbox_findings("blog", [line], unit, system=["Started blog."]) == []
+    assert sandbox_findings("blog", [], unit, system=[line]) == sandbox_findings("blog", [line], unit) != []
+
+
+def test_what_a_program_says_is_not_looked_for_in_systemds_words() -> None:
+    line = "RuntimeError: can't start new thread"
+    unit = service(limits={"tasks": 20})
+    assert len(sandbox_findings("blog", [line], unit, system=[])) == 1
+    assert sandbox_findings("blog", [], unit, system=[line]) == []
+
+
 def test_without_a_unit_the_sandbox_is_to_blame_for_nothing() -> None:
     lines = [line for said, dummy, check, dummy2 in CASES if check.startswith("sandbox-") for line in said]
     checks = {one.check for one in sandbox_findings("blog", lines, {})}
@@ -400,3 +432,18 @@ def test_a_directory_that_may_be_its_own_is_opened_as_such(directory: str) -> No
 def test_every_rule_has_a_case() -> None:
     lines = [line for said, *dummy in CASES for line in said]
     assert [pattern.pattern for dummy, pattern, dummy2 in RULES if not any(map(pattern.search, lines))] == []
+
+
+@pytest.mark.parametrize("pattern", [pattern.pattern for dummy, pattern, dummy2 in RULES])
+def test_a_line_of_a_megabyte_takes_no_time(pattern: str) -> None:
+    first = re.split(r"(?<!\\)[(\[|?*+]", pattern.removeprefix("(?:"))[0].replace("\\", "")
+    assert len(first) > 3
+    began = time.process_time()
+    for words in (first, f"{first} /x '"):
+        sandbox_findings("blog", [words * (10**6 // len(words))], service())
+    assert time.process_time() - began < 1
+
+
+def test_what_a_line_says_at_its_beginning_is_found_however_long_it_is() -> None:
+    line = "sh: 1: cannot create /opt/data/y: Read-only file system" + "x" * 10**6
+    assert [one.check for one in sandbox_findings("blog", [line], service())] == ["sandbox-read-only"]

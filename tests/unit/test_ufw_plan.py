@@ -15,10 +15,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_model import
     parse_rules,
     wanted_rules,
 )
+from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_overlaps import defeated, left_open
 from ansible_collections.flaskworks.deploy.plugins.module_utils.ufw_plan import (
     Plan,
     checked_limit,
-    defeated_limits,
     make_plan,
     shut_out_by_limit,
     ssh_limits,
@@ -289,12 +289,95 @@ def test_ssh_is_limited_where_it_listens_and_some_are_exempt() -> None:
     assert shut_out_by_limit({PEER, "198.51.100.1"}, ["192.0.2.0/24"]) == ["198.51.100.1"]
 
 
+def told(present: Sequence[Rule], rules: dict[str, Any]) -> str:
+    return "\n".join(defeated(applied(present, rules), wanted_rules("a", rules)))
+
+
+def warned(present: Sequence[Rule], rules: dict[str, Any]) -> list[tuple[str, str]]:
+    found = left_open(applied(present, rules), wanted_rules("a", rules))
+    return [(finding.evidence, finding.fix) for finding in found]
+
+
 def test_a_limit_behind_an_allow_is_told() -> None:
     for line in (f"allow any 22 {ANY} any {ANY} in", f"allow tcp 22,80 {ANY} any {ANY} in"):
-        after = applied(by_hand(line), ssh_limits({22}, []))
-        assert "is asked before and lets everybody in" in "".join(defeated_limits(after))
+        assert "is asked before and lets everybody in, so nothing is limited" in told(
+            by_hand(line), ssh_limits({22}, [])
+        )
     for line in (f"allow any 22 {ANY} any 192.0.2.0/24 in", f"allow udp 22 {ANY} any {ANY} in"):
-        assert defeated_limits(applied(by_hand(line), ssh_limits({22}, []))) == []
+        assert told(by_hand(line), ssh_limits({22}, [])) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "removal"),
+    [
+        (f"allow tcp 8080 {ANY} any {ANY} in", "ufw delete allow 8080/tcp"),
+        (f"limit any 8080 {ANY} any {ANY} in", "ufw delete limit 8080"),
+        (f"allow any any {ANY} any 10.0.0.0/8 in", "ufw delete allow from 10.0.0.0/8 to any"),
+        (
+            f"allow tcp 8000:8100 {ANY} any 10.1.0.0/16 in",
+            "ufw delete allow proto tcp from 10.1.0.0/16 to any port 8000:8100",
+        ),
+        (f"allow tcp 80,8080 {ANY} any {ANY} Two%20Ports - in", "ufw delete allow 'Two Ports'"),
+        (f"allow_log tcp 8080 {ANY} any {ANY} in", "ufw status numbered"),
+    ],
+)
+def test_a_refusal_behind_a_rule_made_by_hand_is_told_with_the_command_against_that(line: str, removal: str) -> None:
+    for policy in ("deny", "reject"):
+        said = told(by_hand(line), {"ban": entry("8080", policy=policy, **{"from": ["10.1.2.0/24"]})})
+        assert "so nothing is refused" in said
+        assert said.endswith(removal)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"allow tcp 8081 {ANY} any {ANY} in",
+        f"allow udp 8080 {ANY} any {ANY} in",
+        f"allow tcp 8080 {ANY} any 10.1.2.3 in",
+        f"allow tcp 8080 {ANY} any {ANY} in_eth0",
+        f"deny tcp 8080 {ANY} any {ANY} in",
+    ],
+)
+def test_a_refusal_stands_beside_what_is_about_others(line: str) -> None:
+    rules = {"ban": entry("8080", policy="reject", **{"from": ["10.1.2.0/24"]})}
+    assert told(by_hand(line), rules) == ""
+    assert warned(by_hand(line), {"office": entry("8079", **{"from": ["10.1.2.0/24"]})}) == []
+
+
+def test_a_refusal_comes_before_what_another_owner_allows() -> None:
+    ban = {"ban": entry("80", policy="deny", **{"from": ["198.51.100.0/24"]})}
+    theirs = applied([], {"web": entry("80")}, "b")
+    assert shown(theirs, ban)[-2:] == ["deny 80/tcp from 198.51.100.0/24  # a: ban", "allow 80/tcp from any  # b: web"]
+    assert told(theirs, ban) == ""
+    assert plan(applied(theirs, ban), {"web": entry("80")}, "b").empty
+
+
+@pytest.mark.parametrize(
+    ("line", "removal"),
+    [
+        (f"allow tcp 8080 {ANY} any {ANY} in", "ufw delete allow 8080/tcp"),
+        (f"limit any 8080 {ANY} any {ANY} in", "ufw delete limit 8080"),
+        (f"allow any any {ANY} any {ANY} in", "ufw delete allow from any to any"),
+        (f"allow tcp 80,443,8080 {ANY} any {ANY} Nginx%20Full - in", "ufw delete allow 'Nginx Full'"),
+    ],
+)
+def test_a_port_for_networks_that_a_rule_made_by_hand_opens_to_all_is_warned_of(line: str, removal: str) -> None:
+    office = {"office": entry("8080", **{"from": ["10.0.0.0/8"]})}
+    six = parse_rules(f"### tuple ### {line.replace(ANY, '::/0')}", 6)
+    for present in (by_hand(line), six, [*by_hand(line), *six], [*applied([], office), *by_hand(line)]):
+        ((evidence, fix),) = warned(present, office)
+        assert "although 'allow 8080/tcp from 10.0.0.0/8  # a: office' is for some networks" in evidence
+        assert fix == f"remove that rule: {removal}"
+    assert warned(by_hand(line), {"office": entry("8080", **{"from": ["10.0.0.0/8", "any"]})}) == []
+
+
+def test_another_owner_may_open_a_port_to_all_and_that_is_told() -> None:
+    office = {"office": entry("8080", **{"from": ["10.0.0.0/8"]})}
+    ((evidence, fix),) = warned(applied([], {"web": entry("8080")}, "b"), office)
+    assert evidence.startswith("'allow 8080/tcp from any  # b: web' lets everybody in")
+    assert fix == "take it off the list of 'b: web', or give one of the two another port"
+    assert warned(applied([], {"web": entry("8080")}, "a"), office) == []
+    assert warned(applied([], {"web": entry("8080", **{"from": ["10.0.0.0/7"]})}, "b"), office) == []
 
 
 @pytest.mark.parametrize(

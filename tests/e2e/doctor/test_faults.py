@@ -122,7 +122,7 @@ FAULTS = (
     Fault(
         "everybody may write",
         "chmod o+w /srv/blog/shared/data",
-        "chmod o-w /srv/blog/shared/data",
+        "cd / && runuser -u blog -- find /srv/blog/shared -xdev ! -type l -perm -o+w -execdir chmod o-w {} +",
         *("error", "blog", "files", "everybody on the host can write /srv/blog/shared/data"),
     ),
     Fault(
@@ -134,7 +134,7 @@ FAULTS = (
     Fault(
         "somebody else's data",
         "touch /srv/blog/shared/data/log /srv/blog/shared/data/log2",
-        "rm /srv/blog/shared/data/log*",
+        "chown -hR --from=0 blog /srv/blog/shared; rm /srv/blog/shared/data/log*",
         *("warning", "blog", "files", " and 1 more belongs to root, below shared all is blog's"),
     ),
     Fault(

@@ -199,6 +199,19 @@ def test_rules_made_by_hand_stay_unless_asked(host: Any) -> None:
 
 
 @pytest.mark.usefixtures("clean")
+def test_a_rule_made_by_hand_that_defeats_one_is_told(host: Any) -> None:
+    host.check_output("ufw allow 9990/tcp")
+    office = {"ports": ["9990"], "from": ["198.18.0.0/24"]}
+    for dummy in range(2):
+        assert "remove that rule: ufw delete allow 9990/tcp" in bring(host, {"office": office}).flat
+    before = state(host)
+    assert "so nothing is refused" in bring(host, {"ban": {**office, "policy": "deny"}}, status=2).flat
+    assert state(host) == before
+    host.check_output("ufw delete allow 9990/tcp")
+    assert "remove that rule" not in bring(host, {"office": office}).flat
+
+
+@pytest.mark.usefixtures("clean")
 def test_ssh_is_let_in_where_it_listens(host: Any, reach: Reach) -> None:
     host.check_output("systemd-run --quiet --unit=second-sshd /usr/sbin/sshd -D -p 2222")
     wait_until(lambda: host.run("ss -Hltn sport = :2222").stdout != "", 10, "the second server listens")
