@@ -52,6 +52,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
     account_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import seal_tree
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_shared import keep_tracked
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
@@ -80,8 +81,7 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
         venv, resolved, packages = _environment(order, BuildSandbox(layout.app, app["user"], {}), source)
         os.symlink(os.path.relpath(venv, release), f"{release}/venv")
     with run.step("build"):
-        tracked = [name for name in app.get("shared", []) if os.path.lexists(f"{source}/{name}")]
-        seeds = _keep_tracked(source, f"{release}/seed", tracked)
+        seeds = keep_tracked(source, f"{release}/seed", app.get("shared", []))
         _build_commands(order, sandbox, source, venv)
     with run.step("seal"):
         seal_source(order, release_id, seeds)
@@ -251,15 +251,6 @@ def _is_interpreter(name: str, target: str) -> bool:
         and os.path.basename(target).startswith(("python", "pypy"))
         and os.path.isabs(target)
     )
-
-
-def _keep_tracked(source: str, seed: str, names: list[str]) -> list[str]:
-    """Copy what the project tracks in shared directories: it fills them once, when they are new."""
-    for name in names:
-        path = f"{source}/{relative_path(name, 'a shared directory')}"
-        if os.path.isdir(path) and not os.path.islink(path) and os.listdir(path):
-            shutil.copytree(path, f"{seed}/{name}", symlinks=True)
-    return [name for name in names if os.path.isdir(f"{seed}/{name}")]
 
 
 def _build_commands(order: Order, sandbox: BuildSandbox, source: str, venv: str) -> None:
