@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     server_pins,
@@ -217,10 +217,8 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
             resolved = venvs.resolve(spec, abi, sandbox.runner([source], wheels), uv, scratch)
             found = f"{layout.venvs}/{venvs.digest(abi, resolved)[:16]}"
             if venvs.sealed(found) is None:
-                venvs.discard(found)
-                _owned_by_builder(found)
-                venvs.build(spec, resolved, found, sandbox.runner([source, found], wheels), uv)
-                seal_tree(found, order.group, allowed_link=_is_interpreter)
+                runner = sandbox.runner([source, found], wheels)
+                _build_environment(found, order.group, lambda: venvs.build(spec, resolved, found, runner, uv))
             venvs.seal(found, inputs=inputs, abi=abi, resolved=resolved)
     except venvs.VenvError as error:
         why = server_pins.advice(order.app["server"], spec, str(error))
@@ -228,13 +226,25 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         raise ReleaseError("python", problem, str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    resolved = ""
-    with contextlib.suppress(FileNotFoundError), open(f"{found}/{venvs.FROZEN}", encoding="utf-8") as stream:
-        resolved = stream.read()
+    resolved = venvs.frozen(found)
     if why := server_pins.impossible(order.app["server"], spec, resolved):
         raise ReleaseError("python", why)
     packages = venvs_frozen.installed(found, resolved)
     return found, venvs_frozen.exact_text(resolved, packages), packages
+
+
+def _build_environment(found: str, group: int, build: Callable[[], None]) -> None:
+    """Make an environment as the build user, then root's. Nothing stays of one that fails: foreign code wrote it."""
+    venvs.discard(found)
+    _owned_by_builder(found)
+    try:
+        build()
+        venvs.unseal(found)  # before it is root's: foreign code may have written a seal
+        seal_tree(found, group, allowed_link=_is_interpreter)
+    except Exception:
+        with contextlib.suppress(OSError):
+            venvs.discard(found)
+        raise
 
 
 def _owned_by_builder(path: str) -> None:
