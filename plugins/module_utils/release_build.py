@@ -30,13 +30,13 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
     run_commands,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import fetched, place_archive
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cache import build_cache, ensure_cache
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import tree_seal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
-    CACHE_DIRECTORY,
     relative_path,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
@@ -52,7 +52,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
     account_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import seal_tree
-from ansible_collections.flaskworks.deploy.plugins.module_utils.release_shared import keep_tracked
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_shared import drop, keep_tracked
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
@@ -67,8 +67,7 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
     layout, app = order.layout, order.app
     account, builder = account_of(app["user"]), account_of(BUILD_USER)
     ensure_base(layout, app, account)
-    os.makedirs(CACHE_DIRECTORY, exist_ok=True)
-    os.chown(CACHE_DIRECTORY, builder.pw_uid, builder.pw_gid)
+    ensure_cache(layout.app, builder.pw_uid, builder.pw_gid)
     release, source = layout.release(release_id), layout.source(release_id)
     make_directory(release, 0o711)
     make_directory(source, 0o755)
@@ -185,8 +184,11 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         group = account_of(BUILD_USER).pw_gid
         wheels.append(placed_wheelhouse(order.wheels, python["wheelhouse"], layout.wheels, group))
         variables = venvs_index.with_wheelhouse(variables, wheels[0])
-    scratch = f"{CACHE_DIRECTORY}/scratch.{layout.app}"
+    cache = build_cache(layout.app)
+    scratch = f"{cache}/scratch"
     _owned_by_builder(scratch)
+    # Earlier builds could have put anything into the cache, and what is in one is not compared with a hash again.
+    kept = scratch if python.get("require_hashes") else cache
     spec = venvs.VenvSpec()
     try:
         spec = venvs.detect(
@@ -200,8 +202,8 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
                 env={
                     **variables,
                     "HOME": scratch,
-                    "UV_CACHE_DIR": f"{CACHE_DIRECTORY}/uv",
-                    "PIP_CACHE_DIR": f"{CACHE_DIRECTORY}/pip",
+                    "UV_CACHE_DIR": f"{kept}/uv",
+                    "PIP_CACHE_DIR": f"{kept}/pip",
                 },
                 source_digest=order.version,
                 require_hashes=python.get("require_hashes", False),
@@ -248,7 +250,7 @@ def _build_environment(found: str, group: int, build: Callable[[], None]) -> Non
 
 
 def _owned_by_builder(path: str) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+    drop(*os.path.split(path))  # also what is no directory: an earlier build may have left a link there
     os.mkdir(path, 0o755)
     builder = account_of(BUILD_USER)
     owned_directory(path, builder.pw_uid, builder.pw_gid, 0o755)
