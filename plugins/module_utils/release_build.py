@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import (
     server_pins,
@@ -30,13 +30,13 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_applicat
     run_commands,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_archive import fetched, place_archive
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cache import build_cache, ensure_cache
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_digest import tree_seal
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_git import place_commit
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import timestamp
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
     BUILD_USER,
-    CACHE_DIRECTORY,
     relative_path,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
@@ -52,6 +52,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_sandbox 
     account_of,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import seal_tree
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_shared import drop, keep_tracked
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_source import unpack_source, unpacked_digest
 from ansible_collections.flaskworks.deploy.plugins.module_utils.system_path import SYSTEM_PATH
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal import MARKER
@@ -66,8 +67,7 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
     layout, app = order.layout, order.app
     account, builder = account_of(app["user"]), account_of(BUILD_USER)
     ensure_base(layout, app, account)
-    os.makedirs(CACHE_DIRECTORY, exist_ok=True)
-    os.chown(CACHE_DIRECTORY, builder.pw_uid, builder.pw_gid)
+    ensure_cache(layout.app, builder.pw_uid, builder.pw_gid)
     release, source = layout.release(release_id), layout.source(release_id)
     make_directory(release, 0o711)
     make_directory(source, 0o755)
@@ -80,8 +80,7 @@ def build_release(order: Order, release_id: str, run: Run) -> None:
         venv, resolved, packages = _environment(order, BuildSandbox(layout.app, app["user"], {}), source)
         os.symlink(os.path.relpath(venv, release), f"{release}/venv")
     with run.step("build"):
-        tracked = [name for name in app.get("shared", []) if os.path.lexists(f"{source}/{name}")]
-        seeds = _keep_tracked(source, f"{release}/seed", tracked)
+        seeds = keep_tracked(source, f"{release}/seed", app.get("shared", []))
         _build_commands(order, sandbox, source, venv)
     with run.step("seal"):
         seal_source(order, release_id, seeds)
@@ -185,8 +184,11 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         group = account_of(BUILD_USER).pw_gid
         wheels.append(placed_wheelhouse(order.wheels, python["wheelhouse"], layout.wheels, group))
         variables = venvs_index.with_wheelhouse(variables, wheels[0])
-    scratch = f"{CACHE_DIRECTORY}/scratch.{layout.app}"
+    cache = build_cache(layout.app)
+    scratch = f"{cache}/scratch"
     _owned_by_builder(scratch)
+    # Earlier builds could have put anything into the cache, and what is in one is not compared with a hash again.
+    kept = scratch if python.get("require_hashes") else cache
     spec = venvs.VenvSpec()
     try:
         spec = venvs.detect(
@@ -200,8 +202,8 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
                 env={
                     **variables,
                     "HOME": scratch,
-                    "UV_CACHE_DIR": f"{CACHE_DIRECTORY}/uv",
-                    "PIP_CACHE_DIR": f"{CACHE_DIRECTORY}/pip",
+                    "UV_CACHE_DIR": f"{kept}/uv",
+                    "PIP_CACHE_DIR": f"{kept}/pip",
                 },
                 source_digest=order.version,
                 require_hashes=python.get("require_hashes", False),
@@ -217,10 +219,8 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
             resolved = venvs.resolve(spec, abi, sandbox.runner([source], wheels), uv, scratch)
             found = f"{layout.venvs}/{venvs.digest(abi, resolved)[:16]}"
             if venvs.sealed(found) is None:
-                venvs.discard(found)
-                _owned_by_builder(found)
-                venvs.build(spec, resolved, found, sandbox.runner([source, found], wheels), uv)
-                seal_tree(found, order.group, allowed_link=_is_interpreter)
+                runner = sandbox.runner([source, found], wheels)
+                _build_environment(found, order.group, lambda: venvs.build(spec, resolved, found, runner, uv))
             venvs.seal(found, inputs=inputs, abi=abi, resolved=resolved)
     except venvs.VenvError as error:
         why = server_pins.advice(order.app["server"], spec, str(error))
@@ -228,17 +228,29 @@ def _environment(order: Order, sandbox: BuildSandbox, source: str) -> tuple[str,
         raise ReleaseError("python", problem, str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    resolved = ""
-    with contextlib.suppress(FileNotFoundError), open(f"{found}/{venvs.FROZEN}", encoding="utf-8") as stream:
-        resolved = stream.read()
+    resolved = venvs.frozen(found)
     if why := server_pins.impossible(order.app["server"], spec, resolved):
         raise ReleaseError("python", why)
     packages = venvs_frozen.installed(found, resolved)
     return found, venvs_frozen.exact_text(resolved, packages), packages
 
 
+def _build_environment(found: str, group: int, build: Callable[[], None]) -> None:
+    """Make an environment as the build user, then root's. Nothing stays of one that fails: foreign code wrote it."""
+    venvs.discard(found)
+    _owned_by_builder(found)
+    try:
+        build()
+        venvs.unseal(found)  # before it is root's: foreign code may have written a seal
+        seal_tree(found, group, allowed_link=_is_interpreter)
+    except Exception:
+        with contextlib.suppress(OSError):
+            venvs.discard(found)
+        raise
+
+
 def _owned_by_builder(path: str) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+    drop(*os.path.split(path))  # also what is no directory: an earlier build may have left a link there
     os.mkdir(path, 0o755)
     builder = account_of(BUILD_USER)
     owned_directory(path, builder.pw_uid, builder.pw_gid, 0o755)
@@ -251,15 +263,6 @@ def _is_interpreter(name: str, target: str) -> bool:
         and os.path.basename(target).startswith(("python", "pypy"))
         and os.path.isabs(target)
     )
-
-
-def _keep_tracked(source: str, seed: str, names: list[str]) -> list[str]:
-    """Copy what the project tracks in shared directories: it fills them once, when they are new."""
-    for name in names:
-        path = f"{source}/{relative_path(name, 'a shared directory')}"
-        if os.path.isdir(path) and not os.path.islink(path) and os.listdir(path):
-            shutil.copytree(path, f"{seed}/{name}", symlinks=True)
-    return [name for name in names if os.path.isdir(f"{seed}/{name}")]
 
 
 def _build_commands(order: Order, sandbox: BuildSandbox, source: str, venv: str) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils import servers
@@ -19,6 +18,7 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout i
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_order import Order
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_seal import open_to_web, seal_tree
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_secrets import environment_of, write_handed
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_shared import drop
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_units import instance_texts
 
 
@@ -27,14 +27,15 @@ def seal_source(order: Order, release_id: str, seeds: list[str]) -> None:
     source = order.layout.source(release_id)
     public = [path for kind, path in map(public_target, order.app.get("public", {}).values()) if kind == "src"]
     for name in order.app.get("shared", []):
-        _drop(f"{source}/{relative_path(name, 'a shared directory')}")
+        drop(source, relative_path(name, "a shared directory"))
     seal_tree(source, order.group, public)
     if seeds:
         seal_tree(f"{order.layout.release(release_id)}/seed", order.group)
     for name, text in order.app.get("files", {}).items():
-        path = f"{source}/{relative_path(name, 'a file')}"
+        inner = relative_path(name, "a file")
+        path = f"{source}/{inner}"
         _make_parents(source, os.path.dirname(path), order.group)
-        _drop(path)
+        drop(source, inner)
         replace_file(path, text.encode(), 0o640, 0, order.group)
 
 
@@ -49,13 +50,6 @@ def _make_parents(root: str, folder: str, group: int) -> None:
         os.mkdir(path)
         os.chown(path, 0, group)
         os.chmod(path, 0o751)
-
-
-def _drop(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
 
 
 def write_parts(order: Order, release_id: str, resolved: str) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cache import build_cache
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
     other_owner,
@@ -53,7 +54,7 @@ def remains(layout: Layout, log_dir: str, keep_data: bool) -> list[str]:
         layout.current,
         layout.history,
     ]
-    paths += [layout.previous, layout.journal, layout.marks]
+    paths += [layout.previous, layout.journal, layout.marks, build_cache(layout.app)]
     if not keep_data:
         paths += [layout.shared, layout.secrets, log_dir]
         paths.append(layout.base)

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cache import build_cache
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_environment import environment_text
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import (
@@ -170,8 +171,8 @@ class BuildSandbox:
         return run_transient(command_unit(self.app, "build"), argv, properties, cwd, variables, stdin)
 
     def properties(self, writable: Sequence[str], readable: Iterable[str] = ()) -> list[str]:
-        """Return the sandbox in which these paths are all of /srv that there is."""
-        writable = [CACHE_DIRECTORY, *writable]
+        """Return the sandbox in which these paths are all of /srv that there is, and its own cache is the only one."""
+        writable = [build_cache(self.app), *writable]
         return [
             *BUILD_PROPERTIES,
             f"User={BUILD_USER}",
@@ -179,6 +180,7 @@ class BuildSandbox:
             # The sealed venv of an earlier release is readable for the application's group.
             f"SupplementaryGroups={self.group}",
             "TemporaryFileSystem=/srv:ro",
+            f"TemporaryFileSystem={CACHE_DIRECTORY}:ro",
             f"InaccessiblePaths=-/var/log/{self.app}",
             *(f"BindPaths={path}" for path in writable),
             *(f"ReadWritePaths={path}" for path in writable),

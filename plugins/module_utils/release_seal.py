@@ -41,9 +41,14 @@ def seal_tree(
 
 
 def open_to_web(root: str, public: Collection[str]) -> None:
-    """Make ``public`` paths (relative) of a tree that is sealed already readable for nginx."""
+    """Make ``public`` paths (relative) of a tree that is sealed already readable for nginx.
+
+    Raises ReleaseError for one that lies behind a link: some may leave the tree, and then lead anywhere by now.
+    """
     for start in sorted(os.path.normpath(path) for path in public):
         top = os.path.join(root, start)
+        if os.path.realpath(top) != os.path.normpath(os.path.join(os.path.realpath(root), start)):
+            raise ReleaseError("static", f"{start} is a link or lies behind one: no files are served from there")
         for folder, _directories, files in os.walk(top):
             os.chmod(folder, PUBLIC_DIRECTORY_MODE)
             for name in files:

@@ -14,7 +14,8 @@ The order of calls::
         if sealed(dest) is None:
             discard(dest)                              # left over from a run that was killed
             ...make dest (empty, owned by the user of `run`)...
-            build(spec, resolved, dest, run, uv)
+            build(spec, resolved, dest, run, uv)       # discard what a failure leaves
+            unseal(dest)                               # foreign code may have written a seal
             ...chown dest to root...
         seal(dest, inputs=inputs, abi=abi, resolved=resolved)     # written last: no seal, no environment
 
@@ -43,8 +44,10 @@ from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_seal impor
     FROZEN,
     discard,
     find_sealed,
+    frozen,
     seal,
     sealed,
+    unseal,
 )
 from ansible_collections.flaskworks.deploy.plugins.module_utils.venvs_spec import (
     VenvSpec,
@@ -78,12 +81,14 @@ __all__ = [
     "discard",
     "ensure_uv",
     "find_sealed",
+    "frozen",
     "inputs_digest",
     "interpreter_abi",
     "plain_runner",
     "resolve",
     "seal",
     "sealed",
+    "unseal",
 ]
 
 Explain = Callable[[str], str]

@@ -159,11 +159,11 @@ def _inspected(name: str, entry: Mapping[str, Any], env: Mapping[str, str], chec
         if not check:
             raise
         return venv  # a task before this one may be about to bring what is missing
-    marker = venvs.sealed(venv.current) if venv.current else None
+    marker = venvs.sealed(venv.current, venv.user) if venv.current else None
     if marker and venv.inputs in marker["inputs"]:
         venv.target = venv.current
     else:
-        venv.target = venvs.find_sealed(venv.releases, venv.inputs) or ""
+        venv.target = venvs.find_sealed(venv.releases, venv.inputs, venv.user) or ""
     return venv
 
 
@@ -214,12 +214,12 @@ def _build(venv: Venv) -> None:
         venv.resolved = venvs.resolve(spec, venv.abi, run, uv, scratch)
         key = f"{venv.abi} {venv.user}:{venv.group}"
         dest = os.path.join(venv.releases, venvs.digest(key, venv.resolved)[:16])
-        if venvs.sealed(dest) is None:
+        if venvs.sealed(dest, venv.user) is None:
             venvs.discard(dest)
             os.makedirs(dest)
             owned_directory(dest, venv.user, venv.group, 0o755)
             venvs.build(spec, venv.resolved, dest, run, uv)
-        venvs.seal(dest, inputs=venv.inputs, abi=key, resolved=venv.resolved)
+        venvs.seal(dest, inputs=venv.inputs, abi=key, resolved=venv.resolved, owner=venv.user)
         venv.target = dest
     finally:
         shutil.rmtree(scratch)
@@ -249,17 +249,9 @@ def _remove(path: str) -> None:
 
 
 def _diff(venv: Venv) -> dict[str, str]:
-    after = venv.resolved or _frozen(venv.target) or "an exact set, resolved when it is built\n"
+    after = venv.resolved or venvs.frozen(venv.target, venv.user) or "an exact set, resolved when it is built\n"
     headers = {"before_header": venv.current or venv.path, "after_header": venv.target or venv.path}
-    return {**headers, "before": _frozen(venv.current), "after": after}
-
-
-def _frozen(path: str) -> str:
-    try:
-        with open(os.path.join(path, venvs.FROZEN), encoding="utf-8") as stream:
-            return stream.read()
-    except OSError:
-        return ""
+    return {**headers, "before": venvs.frozen(venv.current, venv.user), "after": after}
 
 
 @dataclass

@@ -92,6 +92,23 @@ def test_a_sealed_tree_can_be_opened_later(tree: Path) -> None:
     assert look(tree / "pkg" / "app.py")[0] == "0o640"
 
 
+@pytest.mark.parametrize("start", ["pkg/static", "pkg/static/css", "pkg"])
+def test_nothing_behind_a_link_is_opened(tree: Path, tmp_path: Path, start: str) -> None:
+    seal_tree(str(tree), GROUP)
+    outside = tmp_path / "outside"
+    (outside / "static" / "css").mkdir(parents=True)
+    (outside / "static" / "css" / "secret").write_text("x")
+    for path in (outside, *outside.rglob("*")):
+        path.chmod(0o700)
+    # As by way of bin/python, which may lead out of an environment.
+    linked = tree / start.removesuffix("/css")
+    linked.rename(tmp_path / "away")
+    linked.symlink_to(outside / linked.relative_to(tree / "pkg") if start != "pkg" else outside)
+    with pytest.raises(ReleaseError, match=f"{start} is a link or lies behind one"):
+        open_to_web(str(tree), [start])
+    assert {oct(path.stat().st_mode & 0o777) for path in outside.rglob("*")} == {"0o700"}
+
+
 def test_shared_directories_are_made_without_following_the_users_links(tmp_path: Path) -> None:
     base, outside = tmp_path / "shared", tmp_path / "outside"
     base.mkdir()

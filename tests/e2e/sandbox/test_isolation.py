@@ -113,9 +113,10 @@ def test_a_build_sees_nothing_of_what_is_fetched_for_another(machine: SandboxHos
     machine.root("systemd-run --quiet --unit=fetching --uid=flaskworks-build --setenv=PASSWORD=canary sleep 300")
     pid = machine.root("systemctl show -P MainPID fetching").strip()
     tries = f"tr '\\0' ' ' < /proc/{pid}/environ | grep -o canary; ls -d /proc/{pid}/root/etc; ls -d /srv/victim"
+    tries += "; ls -d /var/cache/flaskworks/victim"
     tries += "; systemctl show --property=Environment fetching | grep -o canary"
     outside = machine.root("runuser -u flaskworks-build -- sh -s", tries, check=False).split()
-    assert outside == ["canary", f"/proc/{pid}/root/etc", "/srv/victim", "canary"]
+    assert outside == ["canary", f"/proc/{pid}/root/etc", "/srv/victim", "/var/cache/flaskworks/victim", "canary"]
     sandbox = BuildSandbox("a-strict", "a-strict", {}).properties(())
     options = " ".join(shlex.quote(f"--property={one}") for one in sandbox)
     inside = machine.root(f"systemd-run --quiet --pipe --wait {options} sh -s", f"{tries}; echo tried", check=False)
