@@ -57,7 +57,7 @@ class CanaryHost(Machine):
         folders = [self.folder / "scratch", ROOT / ".ansible", Path.home() / ".ansible"]
         found = []
         # Files and folders of other runs come and go: os.walk passes over those that are gone.
-        for path in (Path(place, name) for folder in folders for place, _, names in os.walk(folder) for name in names):
+        for path in (Path(place, name) for folder in folders for place, dummy, names in os.walk(folder) for name in names):
             with suppress(OSError):
                 if path.is_file() and self.told(path.read_bytes().decode(errors="replace")):
                     found.append(str(path))
