@@ -40,8 +40,9 @@ class Instance:
         return f"{RUN}/{self.app}/{self.release}"
 
     def running(self) -> int:
-        """Return the process that runs, 0 when none does. Its start time proves that it is the one that was started, its
-        user that nobody names another's.
+        """Return the process that runs, 0 when none does.
+
+        Its start time proves that it is the one that was started, its user that it is nobody else's.
         """
         pid, start = (*self._text("pid").split(), "", "")[:2]
         known = (

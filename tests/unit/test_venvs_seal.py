@@ -134,7 +134,7 @@ def test_the_error_of_a_build_is_told_when_nothing_can_be_removed(
 ) -> None:
     def fail() -> None:
         shutil.rmtree(environment)
-        monkeypatch.setattr(venvs, "discard", lambda dest: os.unlink(dest))
+        monkeypatch.setattr(venvs, "discard", os.unlink)
         raise venvs.VenvError("the first error")
 
     with pytest.raises(venvs.VenvError, match="the first error"):

@@ -57,7 +57,8 @@ class CanaryHost(Machine):
         folders = [self.folder / "scratch", ROOT / ".ansible", Path.home() / ".ansible"]
         found = []
         # Files and folders of other runs come and go: os.walk passes over those that are gone.
-        for path in (Path(place, name) for folder in folders for place, dummy, names in os.walk(folder) for name in names):
+        walked = (step for folder in folders for step in os.walk(folder))
+        for path in (Path(place, name) for place, dummy, names in walked for name in names):
             with suppress(OSError):
                 if path.is_file() and self.told(path.read_bytes().decode(errors="replace")):
                     found.append(str(path))
