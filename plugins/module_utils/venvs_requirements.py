@@ -146,6 +146,9 @@ def _text(project_dir: str, path: str, above: tuple[str, ...]) -> str:
         raise RequirementsError(f"{shown} lies outside of the project, at {real}")
     if real in above:
         raise RequirementsError(f"{shown} includes itself")
+    # A build that put a pipe there would have root wait for ever.
+    if os.path.exists(real) and not os.path.isfile(real):
+        raise RequirementsError(f"{shown} can't be read: it is no file")
     try:
         with open(real, encoding="utf-8") as stream:
             return stream.read()

@@ -363,6 +363,12 @@ def test_a_link_out_of_the_project_is_refused(spec: venvs.VenvSpec, project: Pat
         venvs.inputs_digest(replace(spec, requirements=["a.txt"]), "abi")
 
 
+def test_what_is_no_file_is_refused_before_it_is_opened(spec: venvs.VenvSpec, project: Path) -> None:
+    (project / "a.txt").mkdir()
+    with pytest.raises(venvs.VenvError, match="a.txt can't be read: it is no file"):
+        venvs.inputs_digest(replace(spec, requirements=["a.txt"]), "abi")
+
+
 def test_passwords_of_an_index_never_reach_a_message() -> None:
     said = ["sh", "-c", "echo at https://joe:hunter2@x/simple; exit 3"]
     with pytest.raises(venvs.VenvError, match="Asking failed") as caught:
