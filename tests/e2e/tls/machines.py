@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ class TlsHost(Machine):
             "issuer": re.findall(r"issuer=(.*)", shown)[0],
             "names": " ".join(sorted(re.findall(r"DNS:([^,\s]+)", shown))),
         }
+
+    def renewed(self, before: str) -> bool:
+        """Whether visitors get a certificate with another serial number; after a reload old workers answer a while."""
+        until = time.monotonic() + 10
+        while self.served()["serial"] == before and time.monotonic() < until:
+            time.sleep(0.2)
+        return self.served()["serial"] != before
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.root(f"flaskworks {self.app} --json"))["tls"]
