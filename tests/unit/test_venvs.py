@@ -365,7 +365,7 @@ def test_a_link_out_of_the_project_is_refused(spec: venvs.VenvSpec, project: Pat
 
 def test_what_is_no_file_is_refused_before_it_is_opened(spec: venvs.VenvSpec, project: Path) -> None:
     (project / "a.txt").mkdir()
-    with pytest.raises(venvs.VenvError, match="a.txt can't be read: it is no file"):
+    with pytest.raises(venvs.VenvError, match=r"a\.txt can't be read: it is no file"):
         venvs.inputs_digest(replace(spec, requirements=["a.txt"]), "abi")
 
 
