@@ -1,12 +1,14 @@
 # Copyright: the flaskworks.deploy contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files that after a crash hold either all of the old or all of the new."""
+"""Files that after a crash hold either all of the old or all of the new, and what else is done to names on a disk."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import shutil
+import stat
 
 
 def replace_file(path: str, data: bytes, mode: int = 0o600, uid: int | None = None, gid: int | None = None) -> None:
@@ -43,6 +45,18 @@ def owned_directory(path: str, uid: int, gid: int, mode: int) -> None:
         os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
+
+
+def remove_entry(name: str, dir_fd: int | None = None) -> None:
+    """Delete a file, a directory with all that is in it, or a link itself, in the directory ``dir_fd``; or nothing."""
+    try:
+        entry = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(entry.st_mode):
+        shutil.rmtree(name, dir_fd=dir_fd)
+    else:
+        os.unlink(name, dir_fd=dir_fd)
 
 
 def staging_name(path: str) -> str:

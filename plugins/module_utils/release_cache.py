@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import stat
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import owned_directory
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import owned_directory, remove_entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import CACHE_DIRECTORY
 
 _MODE = 0o711
@@ -34,7 +33,7 @@ def ensure_cache(app: str, uid: int, gid: int) -> None:
         _take_over(opened)
         with contextlib.suppress(FileNotFoundError):
             if os.stat(app, dir_fd=opened, follow_symlinks=False).st_uid != uid:
-                _remove(opened, app)  # the build user has another number now
+                remove_entry(app, opened)  # the build user has another number now
         with contextlib.suppress(FileExistsError):
             os.mkdir(app, 0o700, dir_fd=opened)
         owned_directory(build_cache(app), uid, gid, 0o700)
@@ -53,12 +52,5 @@ def _take_over(opened: int) -> None:
     os.fchown(opened, os.geteuid(), os.getegid())
     os.fchmod(opened, 0o700)
     for name in os.listdir(opened):
-        _remove(opened, name)
+        remove_entry(name, opened)
     os.fchmod(opened, _MODE)
-
-
-def _remove(opened: int, name: str) -> None:
-    if stat.S_ISDIR(os.stat(name, dir_fd=opened, follow_symlinks=False).st_mode):
-        shutil.rmtree(name, dir_fd=opened)
-    else:
-        os.unlink(name, dir_fd=opened)

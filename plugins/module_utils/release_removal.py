@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from typing import Any
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import remove_entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_cache import build_cache
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_history import (
@@ -91,10 +91,7 @@ def remove(name: str, base: str, log_dir: str, owner: str, keep_data: bool, who:
         # Seen anew: a deploy may have been waited for.
         remove_units(all_units(layout))
         for path in remains(layout, log_dir, keep_data):
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            elif os.path.lexists(path):
-                os.unlink(path)
+            remove_entry(path)
         if listed:
             record_owner(owner, name, None)
     with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import remove_entry
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_failure import ReleaseError
 from ansible_collections.flaskworks.deploy.plugins.module_utils.release_layout import relative_path
 
@@ -38,11 +39,8 @@ def drop(root: str, path: str) -> None:
     Raises ReleaseError for a link above it.
     """
     with _opened_parent(root, path) as parent:
-        entry, name = _entry(path, parent), os.path.basename(path)
-        if entry and stat.S_ISDIR(entry.st_mode):
-            shutil.rmtree(name, dir_fd=parent)
-        elif entry:
-            os.unlink(name, dir_fd=parent)
+        if parent is not None:
+            remove_entry(os.path.basename(path), parent)
 
 
 @contextlib.contextmanager

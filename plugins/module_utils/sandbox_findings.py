@@ -13,7 +13,13 @@ from typing import Any
 
 from ansible_collections.flaskworks.deploy.plugins.module_utils.doctor_finding import Finding
 from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_presets import words_of
-from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_rules import RULES, SYSTEM_RULES, Rule, Said
+from ansible_collections.flaskworks.deploy.plugins.module_utils.sandbox_rules import (
+    PROGRAM_RULES,
+    RULES,
+    SYSTEM_RULES,
+    Rule,
+    Said,
+)
 
 _LONGEST = 200
 # Characters of a line that are looked at: an application may write megabytes without a line break.
@@ -32,7 +38,7 @@ def sandbox_findings(
     service = {name: words_of(value) for name, value in settings.items()}
     parts: list[tuple[Iterable[str], Sequence[Rule]]] = [(journal_lines, RULES)]
     if system is not None:
-        parts = [(system, SYSTEM_RULES), (journal_lines, [rule for rule in RULES if rule not in SYSTEM_RULES])]
+        parts = [(system, SYSTEM_RULES), (journal_lines, PROGRAM_RULES)]
     found: dict[str, Finding] = {}
     for part, rules in parts:
         lines = [line[:_LOOKED_AT] for line in part]

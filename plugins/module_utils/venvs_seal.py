@@ -15,7 +15,11 @@ import stat
 import time
 from typing import Any
 
-from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import replace_file, sync_filesystem
+from ansible_collections.flaskworks.deploy.plugins.module_utils.durable import (
+    remove_entry,
+    replace_file,
+    sync_filesystem,
+)
 
 MARKER = ".flaskworks-venv.json"
 FROZEN = "flaskworks-requirements.txt"
@@ -95,11 +99,7 @@ def discard(dest: str) -> None:
 
 def unseal(dest: str) -> None:
     """Remove the marker, whatever a build may have put in its place."""
-    path = os.path.join(dest, MARKER)
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
+    remove_entry(os.path.join(dest, MARKER))
 
 
 def _read(dest: str, name: str) -> tuple[int, int, str]:
